@@ -1,0 +1,1 @@
+"""Runs cells: plan, workers, store, presets and the command line."""

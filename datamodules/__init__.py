@@ -1,0 +1,1 @@
+"""Pictures: readers, the synthetic parts, caches and LightningDataModules."""

@@ -1,0 +1,52 @@
+"""What every reader returns: a data set is a folder of pictures and its sample table."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pandas as pd
+
+Parts = Literal["given", "inferred", "assumed"]
+
+
+class DataError(ValueError):
+    """Data that cannot be used; one line that says what, where and what to do."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures under `root` and their validated sample table.
+
+    Attributes:
+        name: what boards call it, e.g. "magnetic_tiles" or "mvtec_ad:screw".
+        version: the reader's version; raised when the table it builds changes.
+        parts: where the part column comes from: the data ("given"), a stated rule ("inferred"), or nowhere, so
+            that every image counts as its own part ("assumed").
+        notes: sentences that every board of this data set must carry.
+    """
+
+    name: str
+    version: int
+    root: Path
+    table: pd.DataFrame
+    parts: Parts = "given"
+    notes: tuple[str, ...] = ()
+
+
+class Reader(ABC):
+    """Reads one layout from disk. Subclass it in one file; parameters (the root among them) go to `__init__`."""
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+
+    @abstractmethod
+    def read(self) -> Dataset:
+        """Build the data set.
+
+        Raises:
+            DataError: the folder does not have this reader's layout; the message says what was expected and found.
+            TableError: the table breaks a rule of `splits.samples`.
+        """

@@ -1,0 +1,1 @@
+"""Losses in pure torch, one a file."""

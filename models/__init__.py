@@ -1,0 +1,1 @@
+"""Inspection models and the contract they share."""

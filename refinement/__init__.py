@@ -1,0 +1,1 @@
+"""Which training samples to keep: policies, the loop and its trace."""

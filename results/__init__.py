@@ -1,0 +1,1 @@
+"""Records, metrics, intervals and leaderboards, without torch."""

@@ -1,0 +1,95 @@
+"""The plan of a run: every cell it means to compute, written before the first is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = 1
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def identity_hash(identity: Mapping[str, Any]) -> str:
+    """The id of a cell: the first 20 hex digits of the sha256 of its identity."""
+    return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """One model on one split with one seed.
+
+    Attributes:
+        identity: everything that changes the number; `id` is its hash.
+        dataset, model, protocol, split, seed: what boards call it.
+        held_out: (column, value) of the split, or None.
+        control_of: the shifted split this control belongs to, or "".
+        breaks: invariants the split is declared to break; its boards are marked.
+        not_applicable: why the model cannot learn from this split, or ""; such cells are outside coverage.
+    """
+
+    id: str
+    identity: dict[str, Any]
+    dataset: str
+    model: str
+    protocol: str
+    split: str
+    seed: int
+    held_out: tuple[str, str] | None = None
+    control_of: str = ""
+    breaks: tuple[str, ...] = ()
+    not_applicable: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All cells of a run, what was skipped and why, and what every board must say.
+
+    Attributes:
+        inputs: hash of the preset, the data's stamps and the package's source; the plan is current while it holds.
+        skipped: (dataset, protocol, reason) of protocols the data cannot carry.
+        notes: sentences for the head of every board (assumed parts, backbone weights, budget).
+    """
+
+    name: str
+    inputs: str
+    cells: tuple[PlannedCell, ...]
+    skipped: tuple[tuple[str, str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Read `plan.json`.
+
+        Raises:
+            ValueError: not a plan, or one of another schema.
+        """
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            if raw["schema"] != SCHEMA:
+                raise ValueError(f"{path}: plan schema {raw['schema']} is not {SCHEMA}; start a new run folder")
+            cells = tuple(
+                PlannedCell(
+                    **{
+                        **cell,
+                        "held_out": tuple(cell["held_out"]) if cell["held_out"] else None,
+                        "breaks": tuple(cell["breaks"]),
+                    }
+                )
+                for cell in raw["cells"]
+            )
+            skipped = tuple((s[0], s[1], s[2]) for s in raw["skipped"])
+            return cls(raw["name"], raw["inputs"], cells, skipped, tuple(raw["notes"]))
+        except (KeyError, TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path}: not a plan ({error}); start a new run folder") from error

@@ -1,0 +1,101 @@
+"""The contract of a protocol: a pure rule that turns a sample table into splits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import pandas as pd
+
+
+class Skip(Exception):
+    """A protocol does not apply to this table; the message is the reason shown to the user."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Who trains, who validates, who is tested: sample ids, each tuple sorted and free of duplicates.
+
+    Attributes:
+        name: unique within its protocol, fit for a file name, e.g. "component=spline".
+        train_labels: observed labels of those train and val samples whose observed label differs from the truth.
+        held_out: (column, value) the test side is about, or None.
+        control_of: name of the shifted split whose parts this matched control tests, or "".
+        breaks: invariants of `verify` this split is allowed to break ("parts", "content", "absence").
+        noise: the stated share of wrong observed labels and its unit, e.g. {"kind": "contamination", "rate": 0.2, ...}.
+        dropped: number of samples that are in no role although the table holds them.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    calibration: tuple[str, ...] = ()
+    train_labels: Mapping[str, int] = field(default_factory=dict)
+    held_out: tuple[str, str] | None = None
+    control_of: str = ""
+    breaks: tuple[str, ...] = ()
+    noise: Mapping[str, object] = field(default_factory=dict)
+    dropped: int = 0
+
+    @property
+    def digest(self) -> str:
+        """Sha256 of everything that changes what a cell learns or is tested on."""
+        content = {
+            "train": self.train,
+            "val": self.val,
+            "test": self.test,
+            "calibration": self.calibration,
+            "train_labels": dict(sorted(self.train_labels.items())),
+        }
+        return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
+
+    def observed_labels(self, table: pd.DataFrame) -> pd.Series:
+        """Labels as training sees them, indexed by sample: the table's, with this split's noise on top."""
+        labels = table.set_index("sample")["label"].copy()
+        for sample, label in self.train_labels.items():
+            labels.loc[sample] = label
+        return labels
+
+
+class Protocol(ABC):
+    """A rule that yields splits from a table. Subclass it in one file; parameters go to `__init__`.
+
+    Class attributes: `name` (short, unique), `version` (raise it when a split changes), `requires` (columns that
+    must be present and not constant, or the protocol skips).
+    """
+
+    name: ClassVar[str] = ""
+    version: ClassVar[int] = 1
+    requires: ClassVar[tuple[str, ...]] = ()
+
+    @abstractmethod
+    def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
+        """Yield the splits of a validated table; pure, and independent of row order.
+
+        Raises:
+            Skip: the table cannot carry this protocol; the message says why, with the numbers.
+        """
+
+    def check_columns(self, table: pd.DataFrame) -> None:
+        """Raise `Skip` where a required column is missing, empty or constant."""
+        for column in self.requires:
+            values = set(table[column]) - {""} if column in table.columns else set()
+            if len(values) < 2:
+                found = f"only {next(iter(values))!r}" if values else "no value"
+                raise Skip(f"column '{column}' has {found}; {self.name} needs at least two values")
+
+
+def unit_hash(seed: int, *keys: str) -> float:
+    """A number in [0, 1) from a seed and names: the only randomness splits use."""
+    digest = hashlib.sha256("\x1f".join((str(seed), *keys)).encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def hash_order(seed: int, purpose: str, names: list[str] | tuple[str, ...]) -> list[str]:
+    """The names in an order that depends on (seed, purpose, name) only, never on how they came in."""
+    return sorted(set(names), key=lambda name: (unit_hash(seed, purpose, name), name))

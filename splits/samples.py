@@ -1,0 +1,101 @@
+"""The sample table: one row an image, the only thing protocols read."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import PurePosixPath
+
+import pandas as pd
+
+TEXT_COLUMNS = ("component", "defect", "transmission", "acquisition", "part", "view")
+OPTIONAL_COLUMNS = ("mask", "time", "official_split", "content")
+COLUMNS = ("sample", "label", *TEXT_COLUMNS)
+
+GOOD, DEFECTIVE = 0, 1
+
+
+class TableError(ValueError):
+    """A sample table that cannot be trusted; the message names file, row, column and remedy."""
+
+
+def validate_table(table: pd.DataFrame, source: str) -> pd.DataFrame:
+    """Return the table with canonical columns, types and row order, or say what is wrong with it.
+
+    Args:
+        table: must hold `sample` (relative posix path, unique) and `label` (0 good, 1 defective); the text
+            columns default to "" (unknown), except `part`, which defaults to the sample itself.
+        source: the file or folder the table came from, for the messages.
+
+    Returns:
+        A new frame sorted by `sample`; text columns are `str` without missing values, `label` is int64.
+        Optional columns are kept when present, any other column is dropped.
+
+    Raises:
+        TableError: no rows, a missing column, a label other than 0 or 1, a duplicate or escaping path, a part
+            with two components or transmissions.
+    """
+    for column in ("sample", "label"):
+        if column not in table.columns:
+            raise TableError(f"{source}: no column '{column}'; found {sorted(map(str, table.columns))}; add it")
+    if table.empty:
+        raise TableError(f"{source}: the table has no rows; check that the folder or file holds images")
+    kept = [c for c in (*COLUMNS, *OPTIONAL_COLUMNS) if c in table.columns]
+    clean = table[kept].copy().reset_index(drop=True)
+    for row, value in enumerate(clean["label"].tolist()):
+        if isinstance(value, bool) or value not in (GOOD, DEFECTIVE):
+            raise TableError(f"{source}, row {row + 1}, column label: {value!r} is neither 0 (good) nor 1 (defective)")
+    clean["label"] = clean["label"].astype("int64")
+    for column in kept:
+        if column != "label":
+            clean[column] = clean[column].fillna("").astype(str)
+    for column in ("sample", "mask"):
+        if column in clean:
+            _check_paths(clean[column].tolist(), column, source)
+    twice = clean["sample"].duplicated()
+    if twice.any():
+        row = int(twice.to_numpy().argmax())
+        path = clean["sample"].iloc[row]
+        raise TableError(f"{source}, row {row + 1}, column sample: {path!r} is listed twice; keep one of the rows")
+    for column in TEXT_COLUMNS:
+        if column not in clean:
+            clean[column] = ""
+    clean["part"] = clean["part"].where(clean["part"] != "", clean["sample"])
+    for column in ("component", "transmission"):
+        values = clean.groupby("part")[column].nunique()
+        if (values > 1).any():
+            part = str(values.index[values.to_numpy() > 1][0])
+            found = sorted(clean.loc[clean["part"] == part, column].unique())
+            raise TableError(
+                f"{source}, column {column}: part {part!r} has {found}; a part is one object with one {column}, "
+                f"so correct the column or give the objects different part names"
+            )
+    order = [*COLUMNS, *(c for c in OPTIONAL_COLUMNS if c in clean)]
+    return clean[order].sort_values("sample", ignore_index=True)
+
+
+def part_labels(table: pd.DataFrame) -> pd.Series:
+    """Label of every part, indexed by part and sorted: defective if any of its samples is."""
+    return table.groupby("part", sort=True)["label"].max()
+
+
+def fingerprint(table: pd.DataFrame) -> str:
+    """Sha256 over every cell of the table, the content hashes included; row order does not matter."""
+    ordered = table.sort_values("sample", ignore_index=True)
+    digest = hashlib.sha256()
+    for column in sorted(map(str, ordered.columns)):
+        digest.update(f"{column}\x1e".encode())
+        digest.update("\x1f".join(map(str, ordered[column].tolist())).encode())
+        digest.update(b"\x1d")
+    return digest.hexdigest()
+
+
+def _check_paths(paths: list[str], column: str, source: str) -> None:
+    for row, path in enumerate(paths):
+        if column == "mask" and not path:
+            continue
+        pure = PurePosixPath(path)
+        if not path or pure.is_absolute() or ".." in pure.parts or "\\" in path:
+            raise TableError(
+                f"{source}, row {row + 1}, column {column}: {path!r} is not a path below the data folder; "
+                f"give it relative to that folder, with forward slashes and without '..'"
+            )
