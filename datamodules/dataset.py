@@ -11,6 +11,9 @@ import pandas as pd
 
 Parts = Literal["given", "inferred", "assumed"]
 
+PIPELINE_VERSION = 1
+"""Raised when decoding, resizing, drawing order or augmentation change what a model sees; part of every identity."""
+
 
 class DataError(ValueError):
     """Data that cannot be used; one line that says what, where and what to do."""

@@ -152,7 +152,8 @@ class InspectionModule(LightningModule):
         averaged: dict[str, Tensor] = {}
         for key, value in named.items():
             if value.shape != (rows,):
-                raise ValueError(f"{type(self).__name__}.score gave {key!r} of shape {tuple(value.shape)}, not ({rows},)")
+                shape = tuple(value.shape)
+                raise ValueError(f"{type(self).__name__}.score gave {key!r} of shape {shape}, not ({rows},)")
             if not torch.isfinite(value).all():
                 raise ValueError(f"{type(self).__name__}.score gave a {key!r} that is not finite; see the training log")
             averaged[key] = value.float().reshape(-1, self.score_copies).mean(dim=1)

@@ -56,10 +56,8 @@ class Split:
 
     def observed_labels(self, table: pd.DataFrame) -> pd.Series:
         """Labels as training sees them, indexed by sample: the table's, with this split's noise on top."""
-        labels = table.set_index("sample")["label"].copy()
-        for sample, label in self.train_labels.items():
-            labels.loc[sample] = label
-        return labels
+        seen = [self.train_labels.get(s, label) for s, label in zip(table["sample"], table["label"], strict=True)]
+        return pd.Series(seen, index=pd.Index(table["sample"], name="sample"), name="label", dtype="int64")
 
 
 class Protocol(ABC):
@@ -88,6 +86,20 @@ class Protocol(ABC):
             if len(values) < 2:
                 found = f"only {next(iter(values))!r}" if values else "no value"
                 raise Skip(f"column '{column}' has {found}; {self.name} needs at least two values")
+
+
+def collect_splits(protocol: Protocol, table: pd.DataFrame, seed: int) -> tuple[list[Split], str]:
+    """All splits that a protocol can make of a table, and why it skips ("" if it does not).
+
+    Some protocols yield what can be reached and then skip with the rest, so both may be there.
+    """
+    found: list[Split] = []
+    try:
+        for split in protocol.splits(table, seed):
+            found.append(split)
+    except Skip as reason:
+        return found, str(reason)
+    return found, ""
 
 
 def unit_hash(seed: int, *keys: str) -> float:

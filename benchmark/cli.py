@@ -1,0 +1,133 @@
+"""The command line: arguments, help, and one clear line for every error a person can mend."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from reshift.benchmark import commands
+from reshift.splits.samples import TableError
+
+EXIT = {"ok": 0, "incomplete": 1, "bad request": 2, "interrupted": 130}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code: 0 done, 1 some cells without a record, 2 a request that cannot be met,
+    130 interrupted."""
+    parser, actions = build_parser()
+    args = parser.parse_args(None if argv is None else list(argv))
+    try:
+        return actions[args.command](args[args.command])
+    except KeyboardInterrupt:
+        print("\nstopped; finished cells are kept, the same command goes on from there", file=sys.stderr)
+        return EXIT["interrupted"]
+    except (ValueError, TableError, FileNotFoundError, PermissionError, OSError, RuntimeError) as error:
+        print(f"reshift {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT["bad request"]
+
+
+def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]]]:
+    """The parser and what each command calls."""
+    parser = ArgumentParser(
+        prog="reshift",
+        description="Benchmark visual quality inspection on parts, defects and labels a model has not seen.",
+        allow_abbrev=False,
+    )
+    commands_of = parser.add_subcommands(required=True, dest="command")
+    actions: dict[str, Callable[[Namespace], int]] = {}
+
+    def add(name: str, action: Callable[[Namespace], int], help: str, example: str) -> ArgumentParser:
+        sub = ArgumentParser(description=f"{help[0].upper()}{help[1:]}. Example: {example}", allow_abbrev=False)
+        commands_of.add_subcommand(name, sub, help=help)
+        actions[name] = action
+        return sub
+
+    run = add(
+        "run",
+        commands.run,
+        "train every model on every split and write leaderboards",
+        "reshift run --preset tiles --data-root DIR --workers 2",
+    )
+    _add_source(run)
+    run.add_argument("--run", type=str | None, default=None, help="folder name under runs/ (default: the preset's)")
+    run.add_argument("--workers", type=int, default=1, help="worker processes; results do not depend on it")
+    run.add_argument(
+        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: the GPU where there is one"
+    )
+    run.add_argument("--keep-weights", choices=["none", "best"], default="best", help="of models under 20 MB")
+    run.add_argument("--dry-run", action="store_true", help="list the cells and stop")
+
+    for name, action, text in (
+        ("status", commands.status, "cells done, running, failed and pending, and why they failed"),
+        ("board", commands.board, "write and print the boards again from the records"),
+        ("clean", commands.clean, "delete a run folder"),
+    ):
+        add(name, action, text, f"reshift {name} quick").add_argument("run", help="name under runs/, or a path")
+
+    publish = add(
+        "publish",
+        commands.publish,
+        "send the boards' CSVs to Weights & Biases",
+        "reshift publish quick --project inspection --mode offline",
+    )
+    publish.add_argument("run", help="name under runs/, or a path")
+    publish.add_argument("--project", required=True)
+    publish.add_argument("--entity", type=str | None, default=None)
+    publish.add_argument("--mode", choices=["online", "offline"], default="online")
+
+    merge = add(
+        "merge",
+        commands.merge,
+        "copy finished cells of other folders of the same plan into RUN",
+        "reshift merge tiles /mnt/other/runs/tiles",
+    )
+    merge.add_argument("run", help="name under runs/, or a path")
+    merge.add_argument("others", nargs="+", help="run folders to copy from")
+
+    listing = add("list", commands.list_things, "what the suite holds", "reshift list models")
+    listing.add_argument("what", choices=["datasets", "protocols", "models", "presets"])
+
+    manifest = add(
+        "manifest",
+        commands.manifest,
+        "draft a manifest CSV from a folder of pictures",
+        "reshift manifest photos --pattern '{label}/{part}_{view}.jpg'",
+    )
+    manifest.add_argument("folder", type=Path)
+    manifest.add_argument(
+        "--pattern", type=str | None, default=None, help="path pattern with {label}, {part}, {defect}, ..."
+    )
+    manifest.add_argument("--out", type=Path | None, default=None, help="default: manifest.csv in the folder")
+    manifest.add_argument("--force", action="store_true", help="overwrite an existing file")
+
+    check = add(
+        "check-data",
+        commands.check_data,
+        "what a data set holds, and what its columns can carry",
+        "reshift check-data --manifest parts.csv",
+    )
+    _add_source(check)
+
+    model = add(
+        "check-model",
+        commands.check_model,
+        "run the conformance suite on a model",
+        "reshift check-model my_file.py:MyModel",
+    )
+    model.add_argument("model", help="short name, pkg.mod:Class or file.py:Class")
+    model.add_argument("--args", type=dict, default={}, help="its arguments, as YAML or JSON")
+    return parser, actions
+
+
+def _add_source(parser: ArgumentParser) -> None:
+    parser.add_argument("--preset", type=str | None, default=None, help="a preset's name, or a YAML file")
+    parser.add_argument("--manifest", type=Path | None, default=None, help="a CSV of one's own pictures")
+    parser.add_argument("--data-root", type=Path | None, default=None, help="folder of the preset's data set")
+    parser.add_argument("--models", nargs="+", default=[], help="only these rows of the preset, or file.py:Class")
+    parser.add_argument("--protocols", nargs="+", default=[], help="only these boards of the preset")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="instead of the preset's")
+    parser.add_argument("--size", type=int | None, default=None, help="side of the pictures in pixels")
+    parser.add_argument("--steps", type=int | None, default=None, help="optimiser steps")

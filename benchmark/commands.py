@@ -1,0 +1,259 @@
+"""What each command does; `cli.py` parses its arguments and prints its errors."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from reshift.benchmark.inputs import inputs_hash
+from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
+from reshift.results.leaderboard import write_boards
+from reshift.results.markdown import terminal_table
+from reshift.results.plan import Plan, PlannedCell
+from reshift.results.store import RunStore, Status
+
+RUNS = Path("runs")
+
+
+class UsageError(ValueError):
+    """A request that cannot be met as asked; one line with the remedy."""
+
+
+def run(args: Namespace) -> int:
+    """Plan what is missing, compute it, write and print the boards. 0 when every cell has a record, else 1."""
+    preset, name = _preset(args)
+    store = RunStore(RUNS / (args.run or name))
+    plan = _plan(store, preset)
+    for dataset, board, reason in plan.skipped:
+        print(f"skipped  {board} on {dataset}: {reason}")
+    open_cells = [c for c in plan.cells if not c.not_applicable and store.status(c.id) is not Status.DONE]
+    if args.dry_run:
+        return _dry_run(plan, open_cells)
+    store.write_plan(plan)
+    if open_cells:
+        _compute(store, preset, plan, open_cells, args)
+    write_boards(store.path)
+    print(terminal_table(store.path))
+    left = [c for c in plan.cells if not c.not_applicable and store.status(c.id) is not Status.DONE]
+    print(f"boards: {store.path / 'leaderboards'}")
+    if left:
+        print(f"{len(left)} cells have no record; `reshift status {store.path}` says why, the same command tries again")
+    return 1 if left else 0
+
+
+def status(args: Namespace) -> int:
+    """Cells done, running, failed and pending, and why the failed ones failed."""
+    store = _store(args.run)
+    plan = store.read_plan()
+    cells = [c for c in plan.cells if not c.not_applicable]
+    found = store.statuses(c.id for c in cells)
+    counts = Counter(found.values())
+    print(f"{store.path}: " + ", ".join(f"{counts[s]} {s.value}" for s in Status) + f" of {len(cells)} cells")
+    for cell in plan.cells:
+        if cell.not_applicable:
+            print(f"not applicable  {cell.model} on {cell.protocol}/{cell.split}: {cell.not_applicable}")
+        elif found[cell.id] is Status.FAILED and (failure := store.failure(cell.id)):
+            where = f"{cell.model} on {cell.protocol}/{cell.split} seed {cell.seed}"
+            print(f"failed  {cell.id}  {where} ({failure.attempts}x): {failure.kind}: {failure.message}")
+    return 0 if counts[Status.DONE] == len(cells) else 1
+
+
+def board(args: Namespace) -> int:
+    """Write the boards of a run again from its records, and print them."""
+    store = _store(args.run)
+    write_boards(store.path)
+    print(terminal_table(store.path))
+    return 0
+
+
+def publish(args: Namespace) -> int:
+    """Send the boards to Weights & Biases."""
+    from reshift.results.publish import publish as send
+
+    print(send(_store(args.run).path, args.project, mode=args.mode, entity=args.entity))
+    return 0
+
+
+def merge(args: Namespace) -> int:
+    """Copy finished cells of other folders of the same plan into RUN, so that machines can share the work."""
+    target = _store(args.run)
+    wanted = {c.id for c in target.read_plan().cells}
+    for other in args.others:
+        source = _store(other)
+        copied = 0
+        for cell in source.read_plan().cells:
+            if (
+                cell.id not in wanted
+                or target.status(cell.id) is Status.DONE
+                or source.status(cell.id) is not Status.DONE
+            ):
+                continue
+            target.write(*source.read(cell.id))
+            copied += 1
+        print(f"{source.path}: {copied} cells copied")
+    write_boards(target.path)
+    return 0
+
+
+def clean(args: Namespace) -> int:
+    """Delete a run folder."""
+    store = _store(args.run)
+    shutil.rmtree(store.path)
+    print(f"deleted {store.path}")
+    return 0
+
+
+def list_things(args: Namespace) -> int:
+    """One line a data set, protocol, model or preset: its name and the first sentence of its docstring."""
+    if args.what == "presets":
+        for name in preset_names():
+            print(f"{name:24}{load_preset(name).description}")
+        return 0
+    from reshift.benchmark.catalog import own_classes
+    from reshift.benchmark.world import MODELS, PROTOCOLS, READERS
+    from reshift.datamodules.dataset import Reader
+    from reshift.models.base import InspectionModule
+    from reshift.splits.protocol import Protocol
+
+    kinds: dict[str, tuple[str, type[Any]]] = {
+        "datasets": (READERS, Reader),
+        "protocols": (PROTOCOLS, Protocol),
+        "models": (MODELS, InspectionModule),
+    }
+    package, base = kinds[args.what]
+    for name, cls in sorted(own_classes(package, base).items()):
+        print(f"{name:24}{(cls.__doc__ or '').strip().splitlines()[0]}")
+    return 0
+
+
+def manifest(args: Namespace) -> int:
+    """Draft a manifest from a folder of pictures and say what was understood."""
+    from reshift.datamodules.draft_manifest import draft_manifest
+
+    out: Path = args.out or args.folder / "manifest.csv"
+    if out.exists() and not args.force:
+        raise UsageError(f"{out} exists; give another --out, or --force to overwrite it")
+    table, report = draft_manifest(args.folder, args.pattern)
+    table.to_csv(out, index=False)
+    print("\n".join(report))
+    print(f"wrote {out} ({len(table)} images); look it through, then: reshift run --manifest {out}")
+    return 0
+
+
+def check_data(args: Namespace) -> int:
+    """Say what a data set holds and what to mend before trusting a board on it."""
+    from reshift.benchmark.world import World
+    from reshift.datamodules.check_data import check_data as check
+
+    preset, _ = _preset(args)
+    world = World(preset)
+    print("\n".join(check(world.dataset, preset.size)))
+    boards, skipped = world.drawn
+    for drawn in boards:
+        for split in drawn.splits:
+            sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}, dropped {split.dropped}"
+            broken = f" [breaks: {', '.join(split.breaks)}]" if split.breaks else ""
+            print(f"split    {drawn.name}/{split.name}: {sizes}{broken}")
+    for name, reason in skipped:
+        print(f"skipped  {name}: {reason}")
+    return 0
+
+
+def check_model(args: Namespace) -> int:
+    """Run the conformance suite on a model."""
+    from reshift.benchmark.check_model import check_model as check
+
+    findings = check(args.model, args.args)
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+def _preset(args: Namespace) -> tuple[Preset, str]:
+    if bool(args.preset) == bool(args.manifest):
+        raise UsageError("give either --preset NAME or --manifest CSV; `reshift list presets` shows the presets")
+    if args.manifest:
+        preset = replace(load_preset("manifest"), dataset=DatasetSpec("manifest", {"csv": str(args.manifest)}))
+        name = args.manifest.stem
+    else:
+        preset, name = load_preset(args.preset), Path(args.preset).stem
+    if args.data_root:
+        where = {**preset.dataset.args, "root": str(args.data_root)}
+        preset = replace(preset, dataset=replace(preset.dataset, args=where))
+    if args.models:
+        preset = replace(preset, models=_chosen_models(preset, args.models))
+    if args.protocols:
+        known = {p.name or p.use: p for p in preset.protocols}
+        for wanted in args.protocols:
+            if wanted not in known:
+                raise UsageError(f"no protocol {wanted!r} in this preset; it has {', '.join(known)}")
+        preset = replace(preset, protocols=[known[w] for w in args.protocols])
+    chosen = {"seeds": args.seeds, "size": args.size, "steps": args.steps}
+    return replace(preset, **{key: value for key, value in chosen.items() if value}), name
+
+
+def _chosen_models(preset: Preset, wanted: Sequence[str]) -> list[ModelSpec]:
+    rows = {m.name or m.use: m for m in preset.models}
+    return [rows.get(name) or ModelSpec(use=_absolute(name)) for name in wanted]
+
+
+def _absolute(name: str) -> str:
+    """`file.py:Class` with an absolute path, since workers may stand elsewhere."""
+    where, colon, cls = name.rpartition(":")
+    return f"{Path(where).resolve()}:{cls}" if colon and where.endswith(".py") else name
+
+
+def _plan(store: RunStore, preset: Preset) -> Plan:
+    """The folder's plan while its inputs hold, else a new one that must name the same cells."""
+    current = None
+    if (store.path / "plan.json").exists():
+        current = store.read_plan()
+        if current.inputs == inputs_hash(preset):
+            return current
+    print("planning: reading data, drawing and verifying splits", file=sys.stderr)
+    from reshift.benchmark.planning import difference, make_plan
+
+    plan = make_plan(preset, store.path.name)
+    if current is not None and (reason := difference(current, plan)):
+        raise UsageError(
+            f"{store.path} holds another plan: {reason}; choose another folder with --run NAME, "
+            f"or delete this one with `reshift clean {store.path}`"
+        )
+    return plan
+
+
+def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCell], args: Namespace) -> None:
+    import torch
+
+    from reshift.benchmark.executor import run_cells
+    from reshift.benchmark.progress import RunProgress
+    from reshift.benchmark.worker import Job
+
+    device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda, but torch sees no GPU; use --device cpu or auto")
+    applicable = sum(not c.not_applicable for c in plan.cells)
+    print(f"{len(cells)} of {applicable} cells to compute on {device} with {args.workers} workers", file=sys.stderr)
+    job = Job(store.path.resolve(), preset, device, args.keep_weights)
+    run_cells(job, cells, RunProgress(cells, applicable - len(cells), args.workers), args.workers)
+
+
+def _dry_run(plan: Plan, open_cells: list[PlannedCell]) -> int:
+    for cell in plan.cells:
+        state = cell.not_applicable or ("to compute" if cell in open_cells else "done")
+        print(f"{cell.id}  {cell.protocol}/{cell.split}  {cell.model}  seed {cell.seed}  {state}")
+    print(f"{len(open_cells)} cells to compute, nothing was written")
+    return 0
+
+
+def _store(run: str) -> RunStore:
+    path = Path(run) if Path(run).is_dir() else RUNS / run
+    if not (path / "plan.json").exists():
+        raise UsageError(f"{run}: neither a run folder nor a name under {RUNS}/")
+    return RunStore(path)

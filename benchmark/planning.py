@@ -1,0 +1,187 @@
+"""Turns a preset into a plan: every cell with its identity, before the first one runs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import asdict
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from reshift.benchmark.catalog import build, class_key, full_arguments
+from reshift.benchmark.inputs import inputs_hash
+from reshift.benchmark.preset import SELECTION, ModelSpec, Preset
+from reshift.benchmark.world import Board, World
+from reshift.datamodules.dataset import PIPELINE_VERSION
+from reshift.models.backbone import Backbone
+from reshift.models.base import InspectionModule
+from reshift.refinement.policies import Policy
+from reshift.results.plan import Plan, PlannedCell, identity_hash
+from reshift.splits.protocol import Split
+from reshift.splits.samples import fingerprint
+
+
+def make_plan(preset: Preset, name: str) -> Plan:
+    """Read the data, draw and verify every split, and name every cell.
+
+    Cells come seed by seed, so that an interrupted run has the first seed of everything before the second of anything.
+
+    Raises:
+        DataError, TableError, SplitError, LookupFailure, ValueError: one line each, see where they are raised.
+    """
+    world = World(preset)
+    boards, skipped = world.drawn
+    dataset = world.dataset
+    data_key = {
+        "dataset": {"name": dataset.name, "version": dataset.version, "fingerprint": fingerprint(dataset.table)},
+        "size": preset.size,
+        "pipeline": PIPELINE_VERSION,
+    }
+    models = [(name, spec, cls, _model_key(preset, spec, cls)) for name, spec, cls in world.models()]
+    pairs = [(board, split, _split_key(preset, board, split)) for board in boards for split in board.splits]
+    cells: list[PlannedCell] = []
+    for seed in preset.seeds:
+        for board, split, split_key in pairs:
+            for model, spec, cls, model_key in models:
+                runs_here = any(fnmatch(board.name, pattern) for pattern in spec.protocols)
+                if runs_here and seed in (spec.seeds or preset.seeds):
+                    identity = {**data_key, **split_key, **model_key, "seed": seed}
+                    reason = _not_applicable(split, world, cls)
+                    cells.append(_cell(identity, dataset.name, model, board, split, seed, reason))
+    notes = [*dataset.notes, *_notes(preset, world)]
+    if dataset.parts == "assumed":
+        notes.insert(0, "parts: one per image, assumed; intervals and part figures rest on that")
+    skips = tuple((dataset.name, board, reason) for board, reason in skipped)
+    return Plan(name, inputs_hash(preset), tuple(cells), skips, tuple(notes))
+
+
+def file_hashes(value: Any) -> Any:
+    """Replace every path to an existing file by its content's hash, so that an identity does not know folders."""
+    if isinstance(value, dict):
+        return {key: file_hashes(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [file_hashes(item) for item in value]
+    if isinstance(value, str | Path) and Path(value).is_file():
+        return {"sha256": hashlib.sha256(Path(value).read_bytes()).hexdigest()}
+    return str(value) if isinstance(value, Path) else value
+
+
+def difference(old: Plan, new: Plan) -> str:
+    """Say in a line what keeps two plans from sharing a folder, or "" where their cells are the same."""
+    before = {(c.dataset, c.protocol, c.split, c.model, c.seed): c for c in old.cells}
+    after = {(c.dataset, c.protocol, c.split, c.model, c.seed): c for c in new.cells}
+    if {c.id for c in old.cells} == {c.id for c in new.cells} and before.keys() == after.keys():
+        return ""
+    found: list[str] = []
+    for key in sorted(before.keys() & after.keys()):
+        if before[key].id != after[key].id:
+            where = ", ".join(_changed(before[key].identity, after[key].identity))
+            found.append(f"{' / '.join(map(str, key))} differs in {where}")
+            break
+    for label, only in (
+        ("only in the folder", before.keys() - after.keys()),
+        ("only asked for now", after.keys() - before.keys()),
+    ):
+        if only:
+            found.append(f"{len(only)} cells {label}, e.g. {' / '.join(map(str, min(only)))}")
+    return "; ".join(found)
+
+
+def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> dict[str, Any]:
+    where = f"model {spec.name or spec.use}"
+    args = full_arguments(cls, spec.args, where)
+    # Built once here, so that arguments that cannot work and weights that cannot be had stop a run before it starts.
+    backbone = getattr(build(cls, args), "backbone", None)
+    refinement = None
+    if spec.refinement is not None:
+        policy = full_arguments(_Refined, {"policy": spec.refinement.policy}, where)
+        refinement = {**asdict(spec.refinement), **policy}
+    return {
+        "model": {**class_key(cls), "args": file_hashes(args)},
+        "weights": backbone.weights_hash if args.get("weights") == "hub" and isinstance(backbone, Backbone) else None,
+        "refinement": refinement,
+        "budget": {
+            "steps": spec.steps or preset.steps,
+            "batch_size": spec.batch_size or preset.batch_size,
+            "checks": preset.checks,
+        },
+        "selection": SELECTION,
+    }
+
+
+def _split_key(preset: Preset, board: Board, split: Split) -> dict[str, Any]:
+    return {
+        "protocol": {**class_key(board.cls), "args": file_hashes(board.args), "seed": preset.split_seed},
+        "split": {"name": split.name, "digest": split.digest},
+    }
+
+
+class _Refined:
+    """Lets `full_arguments` check a policy given by class_path."""
+
+    def __init__(self, policy: Policy) -> None: ...
+
+
+def _cell(
+    identity: dict[str, Any], dataset: str, model: str, board: Board, split: Split, seed: int, reason: str
+) -> PlannedCell:
+    return PlannedCell(
+        id=identity_hash(identity),
+        identity=identity,
+        dataset=dataset,
+        model=model,
+        protocol=board.name,
+        split=split.name,
+        seed=seed,
+        held_out=split.held_out,
+        control_of=split.control_of,
+        breaks=split.breaks,
+        not_applicable=reason,
+    )
+
+
+def _not_applicable(split: Split, world: World, cls: type[InspectionModule]) -> str:
+    observed = split.observed_labels(world.dataset.table).loc[list(split.train)]
+    if cls.learns_from == "good" and not (observed == 0).any():
+        return "training holds no sample observed as good"
+    if cls.learns_from == "labels" and observed.nunique() < 2 and _learns(cls):
+        return f"training holds one class only ({'good' if (observed == 0).all() else 'defective'})"
+    return ""
+
+
+def _learns(cls: type[InspectionModule]) -> bool:
+    return "training_step" in _overridden(cls) or "fit" in _overridden(cls)
+
+
+def _overridden(cls: type[InspectionModule]) -> set[str]:
+    between = cls.__mro__[: cls.__mro__.index(InspectionModule)]
+    return {name for ancestor in between for name in vars(ancestor)}
+
+
+def _notes(preset: Preset, world: World) -> Iterator[str]:
+    weights = {str(s.args["weights"]).rpartition("/")[2] for _, s, _ in world.models() if "weights" in s.args}
+    for weight in sorted(weights):
+        yield f"backbone weights: {weight}" + (" (random initialisation)" if weight == "none" else "")
+    yield (
+        f"budget: {preset.steps} optimiser steps of {preset.batch_size} rows, {preset.size} px, "
+        f"{len(preset.seeds)} seed{'s' * (len(preset.seeds) > 1)}; the state with the lowest validation loss is kept; "
+        f"hyper-parameters are defaults, not tuned"
+    )
+    for name, spec, _ in world.models():
+        if spec.steps or spec.batch_size:
+            yield f"{name}: {spec.steps or preset.steps} steps of {spec.batch_size or preset.batch_size} rows"
+
+
+def _changed(old: Any, new: Any, path: str = "") -> list[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(old.keys() | new.keys())
+        return [
+            line for k in keys if old.get(k) != new.get(k) for line in _changed(old.get(k), new.get(k), f"{path}.{k}")
+        ]
+    return [f"{path.lstrip('.')} ({_short(old)} -> {_short(new)})"]
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 24 else text[:12] + "..."

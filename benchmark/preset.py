@@ -1,0 +1,173 @@
+"""A preset: which data, protocols, models, seeds and budget make a run; one YAML file."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from jsonargparse import Namespace
+
+from reshift.benchmark.catalog import parser_for
+
+SELECTION = "best_validation"
+
+
+class PresetError(ValueError):
+    """A preset that cannot be read; the message names file and key."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Which reader (`use`: short name, `pkg.mod:Class` or `file.py:Class`) with which arguments."""
+
+    use: str
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProtocolSpec:
+    """Which protocol with which arguments.
+
+    Attributes:
+        name: the board it is written to; the protocol's own name where empty.
+        splits: shell patterns of the split names to run; all by default.
+    """
+
+    use: str
+    args: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    splits: list[str] = field(default_factory=lambda: ["*"])
+
+
+@dataclass(frozen=True)
+class RefinementSpec:
+    """How training data is refined while a model trains.
+
+    Attributes:
+        policy: `class_path` and `init_args` of a `refinement.policies.Policy`.
+        first: share of the steps before the first look, which all arms share.
+        start: "warm" trains on, "scratch" begins every phase with a fresh model.
+        by: name of the score that suspicion is read from; the headline where empty.
+    """
+
+    policy: dict[str, Any]
+    first: float = 0.5
+    start: Literal["warm", "scratch"] = "warm"
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Which model with which arguments, as one row of the boards.
+
+    Attributes:
+        name: the row; the model's own name where empty.
+        steps, batch_size: this model's budget where it differs from the preset's; shown on the board.
+        protocols: shell patterns of the boards it runs on; all by default.
+        seeds: instead of the preset's, for models whose numbers do not depend on it.
+    """
+
+    use: str
+    args: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    steps: int | None = None
+    batch_size: int | None = None
+    protocols: list[str] = field(default_factory=lambda: ["*"])
+    seeds: list[int] | None = None
+    refinement: RefinementSpec | None = None
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A whole run.
+
+    Attributes:
+        size: side in pixels of the squares pictures are resized to, without cropping.
+        seeds: cell seeds: initialisation, order, augmentation.
+        split_seed: the protocols' seed.
+        steps, batch_size: optimiser steps (pre-training and refinement included) and rows a step.
+        checks: how often validation is looked at; the state with the lowest validation loss is kept.
+    """
+
+    description: str
+    dataset: DatasetSpec
+    protocols: list[ProtocolSpec]
+    models: list[ModelSpec]
+    size: int = 128
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
+    split_seed: int = 0
+    steps: int = 1000
+    batch_size: int = 32
+    checks: int = 10
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, e.g. for the hash of a plan's inputs."""
+        return asdict(self)
+
+
+def preset_names() -> list[str]:
+    """The presets that ship with the suite."""
+    return sorted(p.name.removesuffix(".yaml") for p in _folder().iterdir() if p.name.endswith(".yaml"))
+
+
+def load_preset(name_or_file: str) -> Preset:
+    """Read a preset by name, or from a YAML file of one's own.
+
+    Raises:
+        PresetError: no such preset, not YAML, an unknown key or a value of the wrong type.
+    """
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise PresetError(f"{path}: no such preset file")
+        text = path.read_text(encoding="utf-8")
+    elif name_or_file in preset_names():
+        text = (_folder() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
+    else:
+        raise PresetError(f"no preset {name_or_file!r}; there are {', '.join(preset_names())}, or give a .yaml file")
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PresetError(f"{name_or_file}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise PresetError(f"{name_or_file}: a preset is a mapping with the keys dataset, protocols and models")
+    return parse_preset(raw, name_or_file)
+
+
+def parse_preset(raw: dict[str, Any], source: str) -> Preset:
+    """Check and build a preset from plain values.
+
+    Raises:
+        PresetError: names the key.
+    """
+    parser = parser_for(Preset)
+    try:
+        preset = Preset(**parser.instantiate_classes(parser.parse_object(raw)).as_dict())
+    except Exception as error:
+        raise PresetError(f"preset {source}: {' '.join(str(error).split())}") from error
+    # The parser wraps what looks like a class into its own type, also where any value is allowed.
+    models = [
+        replace(m, refinement=m.refinement and replace(m.refinement, policy=_plain(m.refinement.policy)))
+        for m in preset.models
+    ]
+    preset = replace(preset, models=models)
+    for key in ("size", "steps", "batch_size", "checks"):
+        if getattr(preset, key) < 1:
+            raise PresetError(f"preset {source}: {key} is {getattr(preset, key)}, but must be at least 1")
+    for key in ("seeds", "protocols", "models"):
+        if not getattr(preset, key):
+            raise PresetError(f"preset {source}: {key} is empty; name at least one")
+    return preset
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Namespace):
+        value = value.as_dict()
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _folder() -> Any:
+    return files("reshift.benchmark").joinpath("presets")

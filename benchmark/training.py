@@ -1,0 +1,196 @@
+"""Trains a model by gradient in phases that continue each other, and keeps its best state on validation."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from reshift.models.base import Batch, InspectionModule
+
+Loader = DataLoader[Batch]
+
+
+class TrainingFailure(RuntimeError):
+    """Training cannot go on; one line with the step and the remedy."""
+
+
+@dataclass
+class Progress:
+    """Where training stands; `snapshot` copies make shared prefixes possible.
+
+    Attributes:
+        done: optimiser steps so far.
+        losses: (step, validation loss) of every check.
+        best: trained tensors at the lowest validation loss after `select_from` steps.
+        optimizers, schedulers: states to go on from.
+    """
+
+    done: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    best_step: int | None = None
+    best_loss: float = float("inf")
+    best: dict[str, Tensor] = field(default_factory=dict)
+    optimizers: list[dict[str, Any]] = field(default_factory=list)
+    schedulers: list[dict[str, Any]] = field(default_factory=list)
+
+
+class PhasedTraining:
+    """Runs phases of one budget; each goes on with weights, optimiser and schedule where the last one stopped.
+
+    Args:
+        model: prepared (`InspectionModule.prepare`) and on any device.
+        validation: the rows early stopping watches, without augmentation; None to keep the last state.
+        every: steps between two looks at validation.
+        select_from: steps before which validation is not looked at.
+        seed: of dropout and whatever else draws from torch's generator while training.
+    """
+
+    def __init__(
+        self,
+        model: InspectionModule,
+        validation: Loader | None,
+        *,
+        every: int,
+        select_from: int,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.model = model
+        self.validation = validation
+        self.every = every
+        self.select_from = select_from
+        self.seed = seed
+        self.device = device
+        self.progress = Progress()
+        self._frozen = _frozen_keys(model)
+
+    def run(self, loader: Loader, steps: int) -> None:
+        """Train on for `steps` batches of `loader`.
+
+        Raises:
+            TrainingFailure: a loss that is not finite.
+        """
+        # Each phase draws from a generator of its own, so that a restored prefix and a trained one go on alike.
+        torch.manual_seed(self.seed * 1_000_003 + self.progress.done)
+        _quiet()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = Trainer(
+                accelerator="gpu" if self.device.type == "cuda" else "cpu",
+                devices=1,
+                max_steps=steps,
+                max_epochs=-1,
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+                limit_val_batches=0,
+                callbacks=[_Phase(self)],
+            )
+            trainer.fit(self.model, train_dataloaders=loader)
+        if trainer.global_step != steps:
+            raise TrainingFailure(f"asked for {steps} steps, the loader gave {trainer.global_step}")
+
+    def keep_best(self) -> None:
+        """Put the state with the lowest validation loss back; the last one where nothing was selected."""
+        if self.progress.best:
+            self.model.load_state_dict(self.progress.best, strict=False)
+
+    def snapshot(self) -> tuple[dict[str, Tensor], Progress]:
+        """A copy of trained tensors and progress, for another model of the same build to go on from."""
+        return self._trained(), deepcopy(self.progress)
+
+    def restore(self, snapshot: tuple[dict[str, Tensor], Progress]) -> None:
+        """Go on from a `snapshot`."""
+        state, progress = snapshot
+        self.model.load_state_dict(state, strict=False)
+        self.progress = deepcopy(progress)
+
+    def check(self) -> None:
+        """Look at validation and remember the state if it is the best so far."""
+        if self.validation is None or self.progress.done <= self.select_from:
+            return
+        loss = mean_validation_loss(self.model, self.validation, self.device)
+        step = self.progress.done
+        if not loss < float("inf"):
+            raise TrainingFailure(f"validation loss is {loss} at step {step}; lower the learning rate")
+        self.progress.losses.append((step, loss))
+        if loss < self.progress.best_loss:
+            self.progress.best_loss, self.progress.best_step = loss, step
+            self.progress.best = self._trained()
+
+    def _trained(self) -> dict[str, Tensor]:
+        state = self.model.state_dict()
+        return {key: value.detach().cpu().clone() for key, value in state.items() if key not in self._frozen}
+
+
+class _Phase(Callback):
+    """Carries the optimiser over, counts steps and stops at a loss that is not finite."""
+
+    def __init__(self, training: PhasedTraining) -> None:
+        self.training = training
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        progress = self.training.progress
+        for optimizer, state in zip(trainer.optimizers, progress.optimizers, strict=False):
+            optimizer.load_state_dict(state)
+        for config, state in zip(trainer.lr_scheduler_configs, progress.schedulers, strict=False):
+            config.scheduler.load_state_dict(state)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        progress = self.training.progress
+        progress.done += 1
+        loss = outputs["loss"] if isinstance(outputs, dict) else outputs
+        if loss is not None and not torch.isfinite(loss):
+            raise TrainingFailure(f"training loss is {float(loss)} at step {progress.done}; lower the learning rate")
+        if progress.done % self.training.every == 0:
+            self.training.check()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        progress = self.training.progress
+        progress.optimizers = [deepcopy(o.state_dict()) for o in trainer.optimizers]
+        progress.schedulers = [deepcopy(c.scheduler.state_dict()) for c in trainer.lr_scheduler_configs]
+
+
+def mean_validation_loss(model: InspectionModule, loader: Loader, device: torch.device) -> float:
+    """Validation loss averaged over rows; the model is put back into the mode it was in."""
+    training = model.training
+    total, rows = 0.0, 0
+    model.eval()
+    with torch.no_grad():
+        for batch in loader:
+            n = len(batch["index"])
+            total += float(model.validation_loss(to_device(batch, device))) * n
+            rows += n
+    model.train(training)
+    return total / rows
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with every tensor on `device`."""
+    return {key: value.to(device) for key, value in batch.items()}
+
+
+def _frozen_keys(model: InspectionModule) -> set[str]:
+    extractor = model.extractor()
+    if extractor is None:
+        return set()
+    frozen = {id(t) for t in (*extractor.parameters(), *extractor.buffers())}
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {name for name, tensor in named if id(tensor) in frozen}
+
+
+def _quiet() -> None:
+    for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,94 @@
+"""What a worker process does: compute the cells of a bundle one after the other, each on its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from reshift.benchmark.preset import Preset
+from reshift.results.lease import LeaseHeld
+from reshift.results.store import RunStore, Status
+
+if TYPE_CHECKING:
+    from reshift.benchmark.world import World
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all bundles of a run share.
+
+    Attributes:
+        run: the run folder.
+        preset: the preset as it was planned.
+        device: "cpu" or "cuda".
+        keep_weights: "best" keeps the trained tensors of small models beside their record.
+    """
+
+    run: Path
+    preset: Preset
+    device: str
+    keep_weights: Literal["none", "best"]
+
+
+def start_worker() -> None:
+    """Prepare a fresh process: one computing thread, so that results do not depend on the number of workers."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    # The parent answers Ctrl-C by stopping the pool; a worker's own traceback would only hide its message.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import cv2
+    import torch
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(0)
+
+
+def run_bundle(job: Job, cells: Sequence[str]) -> None:
+    """Compute cells that may share a prefix of training. Each leaves a record or a failure; none stops the others."""
+    from reshift.benchmark.cell import compute_cell
+    from reshift.benchmark.fitting import PrefixMemory
+
+    store = RunStore(job.run)
+    planned = {cell.id: cell for cell in store.read_plan().cells}
+    memory = PrefixMemory()
+    for cell in cells:
+        if store.status(cell) is Status.DONE:
+            continue
+        try:
+            with store.lease(cell) as folder:
+                record, scores = compute_cell(planned[cell], _world(job), job, memory, folder)
+                store.write(record, scores)
+        except LeaseHeld:
+            continue
+        except Exception as error:
+            _note_failure(store, cell, error)
+
+
+def _note_failure(store: RunStore, cell: str, error: Exception) -> None:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    text = str(error) or repr(error)
+    if not isinstance(error, ValueError | RuntimeError | OSError):
+        text += f" ({Path(frame.filename).name}:{frame.lineno})"
+    try:
+        store.write_failure(cell, type(error).__name__, text)
+        (store.folder(cell) / "traceback.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        # A full disk cannot take the note either; the parent sees a cell without record and says so.
+        pass
+
+
+_worlds: dict[Path, World] = {}
+
+
+def _world(job: Job) -> World:
+    """The run's data and splits, read once a process; one run at a time, so that memory stays bounded."""
+    from reshift.benchmark.world import World
+
+    if job.run not in _worlds:
+        _worlds.clear()
+        _worlds[job.run] = World(job.preset)
+    return _worlds[job.run]

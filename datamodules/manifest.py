@@ -1,0 +1,140 @@
+"""Any pictures described by a CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import ClassVar
+
+import pandas as pd
+
+from reshift.datamodules.dataset import DataError, Dataset, Parts, Reader
+from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.label_words import LABEL_WORDS
+from reshift.splits.samples import validate_table
+
+REQUIRED = ("image", "label")
+OPTIONAL = ("component", "defect", "transmission", "acquisition", "part", "view", "mask", "time", "split")
+SPLITS = ("train", "val", "test", "")
+
+
+class Manifest(Reader):
+    """A CSV with `image,label` and optionally `component,defect,transmission,acquisition,part,view,mask,time,split`.
+
+    `image` and `mask` are paths relative to `root`, with forward slashes. Labels are 0, good, OK or 1, defective,
+    nOK, NG, NK, in any case. `transmission` is whatever the author of the CSV says it is. Without a `part` column
+    every image counts as its own part, and boards say so.
+
+    Args:
+        csv: the file, UTF-8, with a header.
+        root: the folder paths are relative to; the CSV's own by default.
+        name: what boards call the data; the CSV's stem by default.
+    """
+
+    name: ClassVar[str] = "manifest"
+    version: ClassVar[int] = 1
+
+    def __init__(self, csv: Path, root: Path | None = None, name: str | None = None) -> None:
+        self.csv = Path(csv)
+        self.root = self.csv.parent if root is None else Path(root)
+        self.dataset_name = name or self.csv.stem
+
+    def read(self) -> Dataset:
+        """Build the table; every image file is read once for its content hash."""
+        rows = self._rows()
+        ignored = [column for column in rows.columns if column not in (*REQUIRED, *OPTIONAL)]
+        notes = [f"Columns of {self.csv.name} that were ignored: {', '.join(ignored)}."] if ignored else []
+        table = pd.DataFrame({"sample": self._paths(rows["image"], "image"), "label": self._labels(rows["label"])})
+        for column in OPTIONAL[:6]:
+            if column in rows:
+                table[column] = rows[column]
+        if "mask" in rows:
+            table["mask"] = self._paths(rows["mask"], "mask")
+        if "time" in rows:
+            table["time"] = rows["time"]
+        if "split" in rows:
+            table["official_split"] = self._splits(rows["split"])
+        self._refuse_duplicates(table["sample"])
+        table["content"] = [content_hash(self.root / path) for path in table["sample"]]
+        nameless = int((table["part"] == "").sum()) if "part" in table else len(table)
+        parts: Parts = "assumed" if nameless == len(table) else "given"
+        if parts == "assumed":
+            notes.append("Parts: one per image, assumed.")
+        elif nameless:
+            notes.append(f"Parts: {nameless} images without a part name count as parts of their own.")
+        return Dataset(
+            name=self.dataset_name,
+            version=self.version,
+            root=self.root,
+            table=validate_table(table, str(self.csv)),
+            parts=parts,
+            notes=tuple(notes),
+        )
+
+    def _rows(self) -> pd.DataFrame:
+        try:
+            rows = pd.read_csv(self.csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        except OSError as error:
+            raise DataError(f"{self.csv}: cannot be read ({error.strerror}); check the path") from error
+        except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
+            reason = " ".join(str(error).split())
+            raise DataError(f"{self.csv}: is no UTF-8 CSV ({reason}); save it as one, with a header") from error
+        rows.columns = rows.columns.str.strip()
+        for column in REQUIRED:
+            if column not in rows:
+                found = ", ".join(map(str, rows.columns)) or "nothing"
+                raise DataError(f"{self.csv}: no column '{column}'; found {found}; add or rename it")
+        if rows.empty:
+            raise DataError(f"{self.csv}: has a header and no row; list the images, or draft it: reshift manifest DIR")
+        return pd.DataFrame({column: rows[column].str.strip() for column in rows.columns})
+
+    def _labels(self, values: pd.Series) -> list[int]:
+        labels = []
+        for row, value in enumerate(values, start=1):
+            if value.lower() not in LABEL_WORDS:
+                raise DataError(
+                    f"{self.csv}, row {row}, column label: {value!r} is no label; "
+                    f"write 0, good or OK, or 1, defective, nOK, NG or NK"
+                )
+            labels.append(LABEL_WORDS[value.lower()])
+        return labels
+
+    def _splits(self, values: pd.Series) -> list[str]:
+        for row, value in enumerate(values, start=1):
+            if value.lower() not in SPLITS:
+                raise DataError(
+                    f"{self.csv}, row {row}, column split: {value!r} is no split; write train, val or test, or nothing"
+                )
+        return [value.lower() for value in values]
+
+    def _paths(self, values: pd.Series, column: str) -> list[str]:
+        home = self.root.resolve()
+        paths = []
+        for row, value in enumerate(values, start=1):
+            where = f"{self.csv}, row {row}, column {column}: {value!r}"
+            if column == "mask" and not value:
+                paths.append("")
+                continue
+            pure = PurePosixPath(value)
+            if not value or pure.is_absolute() or ".." in pure.parts or "\\" in value:
+                raise DataError(
+                    f"{where} is not a path below {self.root}; give it relative to that folder, with forward slashes "
+                    f"and without '..', or name another root"
+                )
+            if not (self.root / pure).is_file():
+                raise DataError(f"{where} is no file below {self.root}; correct the path or remove the row")
+            if not (self.root / pure).resolve().is_relative_to(home):
+                raise DataError(
+                    f"{where} is a link that leaves {self.root}; copy the file there, or name a root that holds both"
+                )
+            paths.append(pure.as_posix())
+        return paths
+
+    def _refuse_duplicates(self, paths: pd.Series) -> None:
+        twice = paths.duplicated()
+        if twice.any():
+            second = int(twice.to_numpy().argmax())
+            first = int((paths == paths.iloc[second]).to_numpy().argmax())
+            raise DataError(
+                f"{self.csv}, row {second + 1}, column image: {paths.iloc[second]!r} is listed in row {first + 1} "
+                f"already; keep one of the rows"
+            )

@@ -1,0 +1,43 @@
+"""The classifier with a soft-nearest-neighbour term on the embedding before its last layer."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from reshift.losses.soft_nearest_neighbour import soft_nearest_neighbour
+from reshift.losses.weighted_cross_entropy import corrected_label
+from reshift.models.base import Batch
+from reshift.models.classifier import Classifier
+
+
+class ContrastiveClassifier(Classifier):
+    """`CE + alpha * soft-nearest-neighbour` on cosine distance, classes good and defective (arXiv 2511.15440).
+
+    Args:
+        backbone, weights, lr, weight_decay, class_balanced, timm_options: as for `Classifier`.
+        alpha: published 0.2; positive separates the classes.
+        temperature: published 2.0.
+    """
+
+    name: ClassVar[str] = "contrastive_classifier"
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        weights: str = "hub",
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        class_balanced: bool = False,
+        timm_options: dict[str, Any] | None = None,
+        alpha: float = 0.2,
+        temperature: float = 2.0,
+    ) -> None:
+        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options)
+        self.alpha, self.temperature = alpha, temperature
+
+    def loss(self, embedding: Tensor, batch: Batch) -> Tensor:
+        label = corrected_label(batch["label"], batch["weight"])
+        apart = soft_nearest_neighbour(embedding, label, self.temperature)
+        return super().loss(embedding, batch) + self.alpha * apart

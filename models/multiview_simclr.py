@@ -1,0 +1,118 @@
+"""Multi-view classifier: SimCLR pre-training over the views of a part, then a head on their fused features."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import albumentations as A
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from reshift.losses.nt_xent import nt_xent
+from reshift.losses.weighted_cross_entropy import weighted_cross_entropy
+from reshift.models.backbone import Backbone
+from reshift.models.base import Batch, InspectionModule
+from reshift.models.cosine_schedule import adam_with_cosine
+
+
+class MultiviewSimCLR(InspectionModule):
+    """Learns what the views of a part share, then good from defective on the mean over its present views.
+
+    After Mielgo et al. (C2 of REFERENCE 2), who leave positives and fusion open; SimCLR is Chen et al. 2020. Both
+    phases train the whole backbone under one cosine schedule. Missing views are never computed.
+
+    Args:
+        backbone, weights, timm_options: see `Backbone`.
+        positives: "views": all images of a part, both augmentations of every view. "augmentations", the control: only
+            the two augmentations of one image, its sibling views being negatives like any other image. Views as
+            positives can erase a defect that one view alone shows.
+        pretrain_share: share of the steps that go to pre-training.
+        projection: width of the space in which NT-Xent compares.
+        temperature: of NT-Xent.
+        smallest_crop: least share of the image that a random crop keeps.
+    """
+
+    name: ClassVar[str] = "multiview_simclr"
+    views: Literal["one", "all"] = "all"
+    train_copies: int = 2
+
+    def __init__(
+        self,
+        backbone: str = "resnet18",
+        weights: str = "hub",
+        positives: Literal["views", "augmentations"] = "views",
+        pretrain_share: float = 0.5,
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        projection: int = 128,
+        temperature: float = 0.5,
+        smallest_crop: float = 0.5,
+        timm_options: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= pretrain_share < 1:
+            raise ValueError(f"pretrain_share is {pretrain_share}, must be at least 0 and less than 1")
+        if positives not in ("views", "augmentations"):
+            raise ValueError(f"positives are {positives!r}, must be 'views' or 'augmentations'")
+        self.positives, self.temperature, self.smallest_crop = positives, temperature, smallest_crop
+        self.lr, self.weight_decay = lr, weight_decay
+        self.select_after = pretrain_share
+        self.backbone = Backbone(backbone, weights, timm_options=timm_options)
+        width = self.backbone.width
+        self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, projection))
+        self.head = nn.Linear(width, 2)
+        self.steps_done: Tensor
+        self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
+
+    def augmentation(self, size: int) -> A.Compose:
+        """SimCLR's crops, flips, brightness and blur; no hue, which is a mark of corrosion."""
+        return A.Compose(
+            [
+                A.RandomResizedCrop((size, size), scale=(self.smallest_crop, 1.0), ratio=(0.8, 1.25)),
+                A.HorizontalFlip(p=0.5),
+                A.VerticalFlip(p=0.5),
+                A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.8),
+                A.GaussianBlur(blur_limit=(3, 3), p=0.3),
+            ]
+        )
+
+    def features(self, batch: Batch) -> Tensor:
+        """Backbone features of the present views, (N, D), in row-major order of `present`."""
+        features: Tensor = self.backbone(batch["image"][batch["present"]])
+        return features
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Head on the mean over present views, (B, 2)."""
+        found, present = self.features(batch), batch["present"]
+        placed = found.new_zeros(*present.shape, found.shape[1])
+        placed[present] = found
+        fused = placed.sum(dim=1) / present.sum(dim=1, keepdim=True).clamp(min=1)
+        logits: Tensor = self.head(fused)
+        return logits.float()
+
+    def contrast(self, batch: Batch) -> Tensor:
+        """NT-Xent over the present views of all rows, shape ()."""
+        present = batch["present"]
+        identity = batch["index"][:, None].expand_as(present)
+        if self.positives == "augmentations":
+            identity = identity * present.shape[1] + torch.arange(present.shape[1], device=present.device)
+        return nt_xent(self.projector(self.features(batch)), identity[present], self.temperature)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        pretraining = int(self.steps_done) < round(self.select_after * self.info.steps)
+        self.steps_done += 1
+        if pretraining:
+            return self.contrast(batch)
+        return weighted_cross_entropy(self.logits(batch), batch["label"], batch["weight"])
+
+    def validation_loss(self, batch: Batch) -> Tensor:
+        return weighted_cross_entropy(self.logits(batch), batch["label"], batch["weight"])
+
+    def score(self, batch: Batch) -> dict[str, Tensor]:
+        """Log odds of defective and the probability they stand for, per part."""
+        good, defective = self.logits(batch).unbind(dim=1)
+        return {"logit": defective - good, "probability": torch.sigmoid(defective - good)}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        return adam_with_cosine(self.parameters(), self.lr, self.weight_decay, self.steps_done, self.info.steps)

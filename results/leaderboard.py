@@ -1,0 +1,36 @@
+"""Boards onto disk: the CSVs and their Markdown twin, each file replaced in one step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reshift.results.atomic_write import write_atomically
+from reshift.results.boards import Boards, build_boards
+from reshift.results.markdown import markdown
+from reshift.results.store import RunStore
+
+FOLDER = "leaderboards"
+
+
+def write_boards(run: Path) -> Boards:
+    """Rebuild the boards of a run folder from its plan and records and write them to `leaderboards/`.
+
+    A file whose bytes would not change is left alone; a CSV of a protocol no longer in the plan is removed, so that
+    the folder never mixes two states.
+
+    Raises:
+        FileNotFoundError, ValueError: no plan, or one of another schema.
+    """
+    store = RunStore(run)
+    boards = build_boards(store, store.read_plan())
+    folder = run / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    files = {**boards.files(), "README.md": markdown(boards).encode()}
+    for name, content in sorted(files.items()):
+        path = folder / name
+        if not path.exists() or path.read_bytes() != content:
+            write_atomically(path, content)
+    for stale in folder.glob("*.csv"):
+        if stale.name not in files:
+            stale.unlink()
+    return boards

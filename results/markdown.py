@@ -1,0 +1,104 @@
+"""The Markdown twin of a run's boards, for people: one table a data set and protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from reshift.results.boards import Boards, file_name
+from reshift.results.statistics import MIN_PARTS
+from reshift.results.summary import Summary, number, progress, summaries, with_parts_interval
+from reshift.results.thresholds import ALPHA, smallest_good_count
+
+_READING = f"""\
+How to read it. **AUROC**: how often a defective part scores above a good one (0.5 is guessing, 1 perfect), mean over
+splits and seeds, with the 95 % interval over parts (none below {MIN_PARTS} parts of a class). **± seeds**: half width
+of the 95 % interval over seeds. **Worst split**: the split with the lowest AUROC. **Gap**: AUROC lost to the shift,
+measured against a matched control on the same parts; an interval above 0 is a real loss. **Escapes**: defective called
+good; **false rejects**: good called defective; both at the threshold that is meant to reject {100 * ALPHA:.0f} % of
+good ones (it needs {smallest_good_count(ALPHA)} good validation parts), over all splits, each part counted once, mean
+over seeds rounded up, "at most" an exact 95 % bound for new parts like these. **Tier**: models of one tier cannot be
+told apart on these parts; their order means nothing.
+"""
+
+
+def markdown(boards: Boards) -> str:
+    """`leaderboards/README.md`; every number in it stands in one of the CSVs beside it."""
+    plan = boards.plan
+    lines = [f"# Leaderboards of run `{plan.name}`", "", f"**{progress(boards)}**", ""]
+    lines += [f"- {note}" for note in plan.notes]
+    lines += [f"- unreadable, counted as missing: {problem}" for problem in boards.problems]
+    lines += ["", " ".join(_READING.split()), ""]
+    for (dataset, protocol), table in summaries(boards).items():
+        lines += [f"## {dataset}: {protocol}", ""]
+        if "[breaks: " in protocol:
+            lines += [
+                "> **MARKED BOARD.** Training and test are not independent here, so these numbers flatter the models. "
+                "It is shown for comparison only.",
+                "",
+            ]
+        lines += [*_head(table), "", *_table(table), ""]
+    lines += _skipped(boards)
+    lines += ["## Files", ""]
+    lines += [f"- `{file_name(p)}.csv`: every split, component, defect, metric and threshold" for p in boards.protocols]
+    lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time and memory", ""]
+    return "\n".join(lines)
+
+
+def _head(table: Sequence[Summary]) -> list[str]:
+    known = [s for s in table if s.prevalence is not None and s.floor_f1 is not None]
+    levels = {s.auroc.level for s in table}
+    level = "" if levels == {"part"} else "Judged by " + " and ".join(sorted(levels)) + ". "
+    if not known:
+        return [f"{level}Not complete, so no prevalence and floor yet."]
+    first = known[0]
+    unit = "parts" if first.auroc.level == "part" else "images"
+    return [
+        f"{level}Of the tested {unit}, {100 * (first.prevalence or 0):.0f} % are defective; calling everything "
+        f"defective has F1 {number(first.floor_f1)}, the floor for any F1 in the CSV."
+    ]
+
+
+def _table(table: Sequence[Summary]) -> list[str]:
+    gaps = any(s.gap is not None for s in table)
+    head = ["tier", "model", "AUROC", "± seeds", "worst split", "escapes", "false rejects", "parts", "cells"]
+    rows = []
+    for s in table:
+        worst = f"{number(s.worst)} ({s.worst_split})" if s.worst is not None else ""
+        row = [str(s.tier or ""), s.model, with_parts_interval(s.auroc), _half_width(s), worst]
+        row += [str(s.escapes or ""), str(s.false_rejects or ""), str(s.auroc.n_parts or ""), s.auroc.coverage]
+        if gaps:
+            row.insert(5, with_parts_interval(s.gap, signed=True))
+        rows.append(row)
+    if gaps:
+        head.insert(5, "gap")
+    return markdown_table(head, rows)
+
+
+def _half_width(s: Summary) -> str:
+    row = s.auroc
+    if row.mean is None or row.seed_low is None or row.seed_high is None:
+        return ""
+    # The wider side: the other may have been clipped at 1.
+    return number(max(row.mean - row.seed_low, row.seed_high - row.mean))
+
+
+def _skipped(boards: Boards) -> list[str]:
+    lines: list[str] = []
+    if boards.plan.skipped:
+        lines += ["## Protocols that these data cannot carry", ""]
+        lines += [*markdown_table(["data", "protocol", "reason"], boards.plan.skipped), ""]
+    reasons = Counter((c.dataset, c.model, c.protocol, c.not_applicable) for c in boards.plan.cells if c.not_applicable)
+    if reasons:
+        lines += ["## Models that do not apply", ""]
+        rows = [[*key[:3], str(n), key[3]] for key, n in sorted(reasons.items())]
+        lines += [*markdown_table(["data", "model", "protocol", "cells", "reason"], rows), ""]
+    return lines
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, padded so that its source reads as a table too."""
+    cells = [[c.replace("|", "\\|").replace("\n", " ") for c in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    text = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    return [text[0], "| " + " | ".join("-" * w for w in widths) + " |", *text[1:]]

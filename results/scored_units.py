@@ -1,0 +1,80 @@
+"""What metrics are computed on: validation and test units (images or parts) of one cell with one score each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reshift.results.scores_file import PREFIX
+
+Level = Literal["image", "part"]
+Texts = NDArray[np.str_]
+Labels = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Units:
+    """Parallel arrays, one entry a unit.
+
+    Attributes:
+        unit: sample id at image level, part name at part level.
+        label: the truth; `observed` is what training saw (1 = defective).
+        score: higher = more defective; only its order means anything.
+        raw: the score on the model's own scale (a part's is the maximum over its views).
+    """
+
+    unit: Texts
+    part: Texts
+    component: Texts
+    defect: Texts
+    label: Labels
+    observed: Labels
+    score: Floats
+    raw: Floats
+
+    def where(self, mask: Mask) -> Units:
+        """The units for which `mask` holds."""
+        return Units(**{name: array[mask] for name, array in vars(self).items()})
+
+    @property
+    def both_classes(self) -> bool:
+        """Whether good and defective units are present, without which no AUROC exists."""
+        return bool(len(self.label)) and 0 < int(self.label.sum()) < len(self.label)
+
+
+@dataclass(frozen=True)
+class ScoredUnits:
+    """Validation and test units of one cell at one level, scored on one scale."""
+
+    val: Units
+    test: Units
+    level: Level
+
+
+def units_as_stored(scores: pd.DataFrame, name: str, level: Level) -> ScoredUnits:
+    """The rows of a scores frame as they are: images of a single-image model, or parts of a multi-view one."""
+
+    def texts(frame: pd.DataFrame, column: str) -> Texts:
+        return np.array(frame[column].tolist(), dtype=np.str_)
+
+    def of_role(role: str) -> Units:
+        frame = scores[scores["role"] == role]
+        score = frame[PREFIX + name].to_numpy(dtype=np.float64)
+        return Units(
+            unit=texts(frame, "sample"),
+            part=texts(frame, "part"),
+            component=texts(frame, "component"),
+            defect=texts(frame, "defect"),
+            label=frame["label"].to_numpy(dtype=np.int64),
+            observed=frame["observed_label"].to_numpy(dtype=np.int64),
+            score=score,
+            raw=score,
+        )
+
+    return ScoredUnits(of_role("val"), of_role("test"), level)

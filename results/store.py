@@ -1,0 +1,143 @@
+"""A run folder on disk: which cells are done, failed, running or pending, told by its files alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import pandas as pd
+
+from reshift.results.atomic_write import write_atomically
+from reshift.results.lease import LeaseHeld as LeaseHeld
+from reshift.results.lease import hold, is_held
+from reshift.results.plan import Plan
+from reshift.results.record import Record, RecordError, read_header, read_record, write_record
+
+FAILURE_FILE = "failure.json"
+LEASE_FILE = "lease"
+PLAN_FILE = "plan.json"
+
+
+class Status(StrEnum):
+    """What the disk says about a cell."""
+
+    DONE = "done"
+    RUNNING = "running"
+    FAILED = "failed"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why the last attempt at a cell ended without a record, and how many attempts there were."""
+
+    kind: str
+    message: str
+    attempts: int
+
+
+class RunStore:
+    """A run folder: `plan.json`, and `cells/<id>/` with `record.json`, `scores.npz`, `failure.json`, `lease`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def folder(self, cell: str) -> Path:
+        """The folder of a cell, whether or not it exists."""
+        return self.path / "cells" / cell
+
+    def write_plan(self, plan: Plan) -> None:
+        """Write `plan.json` in one step, making the run folder."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path / PLAN_FILE, plan.to_json().encode())
+
+    def read_plan(self) -> Plan:
+        """The plan of this run.
+
+        Raises:
+            FileNotFoundError: nothing was ever planned here.
+            ValueError: see `Plan.read`.
+        """
+        path = self.path / PLAN_FILE
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no plan, so {self.path} is not a run folder; name one under runs/")
+        return Plan.read(path)
+
+    def status(self, cell: str) -> Status:
+        """Done, running, failed or pending, in this order.
+
+        Done means a record whose checksum holds, that names this cell and stands beside a scores file of the recorded
+        length; the scores are hashed when a board reads them, which keeps 1,000 cells under two seconds. A torn
+        record is not done. A failed cell that is being retried is running.
+        """
+        folder = self.folder(cell)
+        try:
+            if read_header(folder).cell == cell:
+                return Status.DONE
+        except RecordError:
+            pass
+        if is_held(folder / LEASE_FILE):
+            return Status.RUNNING
+        return Status.FAILED if (folder / FAILURE_FILE).exists() else Status.PENDING
+
+    def statuses(self, cells: Iterable[str]) -> dict[str, Status]:
+        """Status of each of these cells."""
+        return {cell: self.status(cell) for cell in cells}
+
+    def write(self, record: Record, scores: pd.DataFrame) -> Record:
+        """Write the record of a finished cell and clear its failure; see `write_record` for the errors."""
+        written = write_record(self.folder(record.cell), record, scores)
+        (self.folder(record.cell) / FAILURE_FILE).unlink(missing_ok=True)
+        return written
+
+    def read(self, cell: str) -> tuple[Record, pd.DataFrame]:
+        """Record and scores of a cell, fully checked.
+
+        Raises:
+            RecordError: absent, damaged, or the record of another cell.
+        """
+        record, scores = read_record(self.folder(cell))
+        if record.cell != cell:
+            raise RecordError(f"{self.folder(cell)}: holds the record of cell {record.cell}; delete it and run again")
+        return record, scores
+
+    def write_failure(self, cell: str, kind: str, message: str) -> Failure:
+        """Note a failed attempt: `kind` in one word or class name, `message` in one line with the remedy.
+
+        Returns:
+            The failure as written; `attempts` counts earlier ones too.
+        """
+        before = self.failure(cell)
+        failure = Failure(kind, " ".join(message.split()), (before.attempts if before else 0) + 1)
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(asdict(failure), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+        write_atomically(folder / FAILURE_FILE, text.encode())
+        return failure
+
+    def failure(self, cell: str) -> Failure | None:
+        """The last failure of a cell, or None; an unreadable note counts as one attempt."""
+        path = self.folder(cell) / FAILURE_FILE
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+            return Failure(str(raw["kind"]), str(raw["message"]), int(raw["attempts"]))
+        except FileNotFoundError:
+            return None
+        except (KeyError, TypeError, ValueError):
+            return Failure("unreadable", f"{path} cannot be read; it is replaced at the next attempt", 1)
+
+    @contextmanager
+    def lease(self, cell: str) -> Iterator[Path]:
+        """Hold a cell while computing it; yields its folder, made if absent.
+
+        Raises:
+            LeaseHeld: another process, or this one, holds it.
+        """
+        folder = self.folder(cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        with hold(folder / LEASE_FILE):
+            yield folder

@@ -1,0 +1,60 @@
+"""In-distribution protocol: label-stratified folds over parts, the paper's S3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pandas as pd
+
+from reshift.splits.drawing import check_share, deal_folds, draw_share
+from reshift.splits.groups import group_frame, samples_of, with_groups
+from reshift.splits.protocol import Protocol, Split
+from reshift.splits.roles import build_split, usable_splits
+
+
+class InDistribution(Protocol):
+    """Every fold of parts is the test set once; validation is a share of the other parts (REFERENCE 1, S3).
+
+    Args:
+        folds: number of folds, at least 2.
+        folds_used: yield only the first so many folds; None for all.
+        val: share of the parts outside the fold that validate.
+
+    Raises:
+        ValueError: fewer than 2 folds, or a share outside (0, 1).
+    """
+
+    name: ClassVar[str] = "in_distribution"
+
+    def __init__(self, folds: int = 5, folds_used: int | None = None, val: float = 0.2) -> None:
+        self.folds = check_folds(folds)
+        self.folds_used = folds_used
+        self.val = check_share("val", val)
+
+    def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
+        """Splits `fold=0`, `fold=1`, ...; a fold whose test would hold one class is left out."""
+        yield from usable_splits(self.name, part_folds(table, seed, self.folds, self.folds_used, self.val), table)
+
+
+def check_folds(folds: int) -> int:
+    """The number of folds itself, if at least 2; otherwise `ValueError`."""
+    if folds < 2:
+        raise ValueError(f"folds={folds!r} leaves nothing to train on; give at least 2")
+    return folds
+
+
+def part_folds(table: pd.DataFrame, seed: int, folds: int, folds_used: int | None, val: float) -> Iterator[Split]:
+    """Folds over parts, named `fold=k`, before any check that they can be run."""
+    grouped = with_groups(table)
+    frame = group_frame(grouped)
+    for fold, test in enumerate(deal_folds(frame["label"], folds, seed, "fold")[:folds_used]):
+        rest = frame[~frame.index.isin(list(test))]
+        validating = draw_share(rest, val, seed, f"val/fold={fold}")
+        yield build_split(
+            grouped,
+            f"fold={fold}",
+            train=samples_of(grouped, set(rest.index) - validating),
+            val=samples_of(grouped, validating),
+            test=samples_of(grouped, test),
+        )

@@ -1,0 +1,53 @@
+"""Random-image protocol: label-stratified folds over images, the paper's leaky S1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import pandas as pd
+
+from reshift.splits.drawing import check_share, deal_folds, draw_share
+from reshift.splits.in_distribution import check_folds
+from reshift.splits.protocol import Protocol, Split
+from reshift.splits.roles import build_split, usable_splits
+
+
+class RandomImage(Protocol):
+    """Folds over single images, so that views of one part stand on both sides (REFERENCE 1, S1).
+
+    It breaks the part and content invariants on purpose: its boards show what leakage is worth.
+
+    Args:
+        folds: number of folds, at least 2.
+        folds_used: yield only the first so many folds; None for all.
+        val: share of the images outside the fold that validate.
+
+    Raises:
+        ValueError: fewer than 2 folds, or a share outside (0, 1).
+    """
+
+    name: ClassVar[str] = "random_image"
+
+    def __init__(self, folds: int = 5, folds_used: int | None = None, val: float = 0.2) -> None:
+        self.folds = check_folds(folds)
+        self.folds_used = folds_used
+        self.val = check_share("val", val)
+
+    def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
+        """Splits `fold=0`, `fold=1`, ..., each with `breaks=("parts", "content")`."""
+        yield from usable_splits(self.name, self._folds(table, seed), table)
+
+    def _folds(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
+        images = table[["sample", "label"]].assign(images=1).set_index("sample").sort_index()
+        for fold, test in enumerate(deal_folds(images["label"], self.folds, seed, "image fold")[: self.folds_used]):
+            rest = images[~images.index.isin(list(test))]
+            validating = draw_share(rest, self.val, seed, f"image val/fold={fold}")
+            yield build_split(
+                table,
+                f"fold={fold}",
+                train=set(map(str, rest.index)) - validating,
+                val=validating,
+                test=test,
+                breaks=("parts", "content"),
+            )
