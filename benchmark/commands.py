@@ -14,9 +14,9 @@ from typing import Any
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
 from reshift.results.leaderboard import write_boards
-from reshift.results.markdown import terminal_table
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.store import RunStore, Status
+from reshift.results.terminal import terminal_table
 
 RUNS = Path("runs")
 
@@ -38,8 +38,7 @@ def run(args: Namespace) -> int:
     store.write_plan(plan)
     if open_cells:
         _compute(store, preset, plan, open_cells, args)
-    write_boards(store.path)
-    print(terminal_table(store.path))
+    print(terminal_table(write_boards(store.path)))
     left = [c for c in plan.cells if not c.not_applicable and store.status(c.id) is not Status.DONE]
     print(f"boards: {store.path / 'leaderboards'}")
     if left:
@@ -67,8 +66,7 @@ def status(args: Namespace) -> int:
 def board(args: Namespace) -> int:
     """Write the boards of a run again from its records, and print them."""
     store = _store(args.run)
-    write_boards(store.path)
-    print(terminal_table(store.path))
+    print(terminal_table(write_boards(store.path)))
     return 0
 
 

@@ -12,7 +12,7 @@ from reshift.results.evaluation import Evaluation
 from reshift.results.metrics import ALL, WORSE, MetricKey
 from reshift.results.plan import PlannedCell
 from reshift.results.scored_units import Level
-from reshift.results.statistics import Interval, auroc_part_interval, t_interval
+from reshift.results.statistics import Interval, auroc_part_interval, t_interval, variance_components
 
 MEAN, WORST, POOLED = "mean", "worst", "pooled"
 COUNTS = ("escapes", "false_rejects", "defective", "good", "tier")
@@ -176,9 +176,20 @@ def protocol_rows(series: Series, by_split: Sequence[Row]) -> Iterator[Row]:
                 yield series.row(name, key, [], planned, parts, present=present, seeds=[])
             continue
         yield series.row(MEAN, key, means, planned, parts, interval, _by_seed(series, chosen, key), present)
+        if key.metric == "auroc" and key.group == ALL:
+            yield from _spread_rows(series, key, planned, parts)
         worst = (max if WORSE[key.metric] == "high" else min)(chosen, key=lambda s: rows[s, key].mean or 0.0)
         row = rows[worst, key]
         yield Row(**{**vars(row), "split": WORST, "coverage": f"{present}/{planned}"})
+
+
+def _spread_rows(series: Series, key: MetricKey, planned: int, parts: frozenset[str]) -> Iterator[Row]:
+    """How much splits and seeds move the AUROC, where the two are crossed."""
+    if len(set(series.splits.values())) != 1:
+        return
+    spread = variance_components([[e.metrics[key] for e in series.at(split)] for split in series.splits])
+    for metric, value in zip(("auroc_sd_splits", "auroc_sd_seeds"), spread or (), strict=False):
+        yield series.row(MEAN, key._replace(metric=metric), [value], planned, parts, seeds=[], present=planned)
 
 
 def _by_seed(series: Series, splits: Sequence[str], key: MetricKey) -> list[float]:

@@ -33,6 +33,8 @@ WORSE: dict[str, Literal["low", "high"] | None] = {
     "prevalence": None,
     "all_defective_f1": None,
     "gap": "high",
+    "auroc_sd_splits": None,
+    "auroc_sd_seeds": None,
     "tier": None,
 }
 

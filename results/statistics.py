@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from reshift.results.clustered_auroc import Estimate, auroc
@@ -28,6 +29,23 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Inter
     mean = float(np.mean(values))
     half = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * float(np.std(values, ddof=1)) / n**0.5
     return mean - half, mean + half
+
+
+def variance_components(values: Sequence[Sequence[float]]) -> tuple[float, float] | None:
+    """Standard deviations between splits and between seeds within a split, by moments of a one-way layout.
+
+    Args:
+        values: one sequence a split, equally long, one value a seed.
+
+    Returns:
+        None below two splits or two seeds. A negative estimate between splits counts as 0.
+    """
+    table = np.array(values, dtype=np.float64)
+    if table.ndim != 2 or min(table.shape) < 2:
+        return None
+    within = float(table.var(axis=1, ddof=1).mean())
+    between = float(table.mean(axis=1).var(ddof=1)) - within / table.shape[1]
+    return max(between, 0.0) ** 0.5, within**0.5
 
 
 def clopper_pearson_upper(k: int, n: int, confidence: float = CONFIDENCE) -> float:
@@ -72,7 +90,7 @@ def auroc_part_interval(tests: Sequence[Units], resamples: int = RESAMPLES) -> I
         return None
     parts = np.array(sorted(labels), dtype=np.str_)
     weights = _resample(parts, np.array([labels[p] for p in parts.tolist()]), resamples)
-    means = np.mean([_weighted_auroc(test, weights[:, np.searchsorted(parts, test.part)]) for test in tests], axis=0)
+    means = np.mean([_resampled_auroc(test, weights, np.searchsorted(parts, test.part)) for test in tests], axis=0)
     edge = 0.5 / max(int(t.label.sum()) * int((1 - t.label).sum()) for t in tests)
     spread = float(np.std(_logit(np.clip(means[np.isfinite(means)], edge, 1 - edge)), ddof=1))
     half = float(special.ndtri((1 + CONFIDENCE) / 2)) * spread
@@ -91,6 +109,12 @@ def _resample(parts: np.ndarray, label: np.ndarray, resamples: int) -> Floats:
         flat = (drawn + np.arange(resamples)[:, None] * len(members)).ravel()
         weights[:, members] = np.bincount(flat, minlength=resamples * len(members)).reshape(resamples, -1)
     return weights
+
+
+def _resampled_auroc(test: Units, weights: Floats, part: NDArray[np.intp]) -> Floats:
+    # In blocks of a few megabytes: a hundred thousand images times a thousand resamples need no memory to speak of.
+    rows = max(1, 1_000_000 // len(part))
+    return np.concatenate([_weighted_auroc(test, weights[i : i + rows, part]) for i in range(0, len(weights), rows)])
 
 
 def _weighted_auroc(test: Units, weights: Floats) -> Floats:

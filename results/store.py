@@ -12,7 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from reshift.results.atomic_write import write_atomically
-from reshift.results.lease import LeaseHeld as LeaseHeld
 from reshift.results.lease import hold, is_held
 from reshift.results.plan import Plan
 from reshift.results.record import Record, RecordError, read_header, read_record, write_record

@@ -52,8 +52,9 @@ def _wrong_contamination(rows: pd.DataFrame, rate: float, unit: int) -> str:
         return f"contamination makes good sample {raised['sample'].iloc[0]!r} defective"
     passing = rows.loc[rows["observed"] == 0, "label"]
     found = int(passing.sum())
-    if abs(found - rate * len(passing)) > (unit if rate else 0) + ROUNDING:
-        return f"{found} of {len(passing)} observed-good images are defective; stated is {rate:g}, within {unit}"
+    allowed = unit if rate else 0
+    if abs(found - rate * len(passing)) > allowed + ROUNDING:
+        return f"{found} of {len(passing)} observed-good images are defective; stated is {rate:g}, within {allowed}"
     return ""
 
 

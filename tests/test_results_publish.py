@@ -1,0 +1,117 @@
+"""Publishing: the offline run holds the boards, nothing is sent twice, and what is missing is said at once."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from reshift.results import publish as module
+from reshift.results.publish import PublishError, publish
+from reshift.results.wandb_file import read_wandb_file
+
+HEADER = (
+    "dataset,model,protocol,split,group,level,metric,threshold,n_seeds,n_parts,mean,"
+    "seed_low,seed_high,part_low,part_high,coverage\n"
+)
+BOARD = HEADER + (
+    "toy,flow,unseen,mean,all,part,auroc,,3,48,0.812345,0.700000,0.900000,,,6/6\n"
+    'toy,"a, b",unseen,mean,all,part,auroc,,0,,,,,,,3/6\n'
+)
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_IDENTITY_TOKEN_FILE", "WANDB_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for name in ("DATA", "CACHE", "CONFIG"):
+        monkeypatch.setenv(f"WANDB_{name}_DIR", str(tmp_path / name))
+    folder = tmp_path / "run" / "leaderboards"
+    folder.mkdir(parents=True)
+    (folder / "overall.csv").write_text(BOARD)
+    (folder / "unseen.csv").write_text(BOARD)
+    (folder / "cost.csv").write_text("dataset,model,protocol,device,cells,seconds_mean,seconds_max,peak_bytes_max\n")
+    return tmp_path / "run"
+
+
+def test_the_offline_run_holds_every_cell_of_every_board(run: Path) -> None:
+    assert "wandb sync" in publish(run, "inspection", mode="offline")
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    records = list(read_wandb_file(file))
+    kinds = [r.WhichOneof("record_type") for r in records]
+    assert kinds[-1] == "exit"
+    started = next(r.run for r in records if r.WhichOneof("record_type") == "run")
+    boards = sorted((run / "leaderboards").glob("*.csv"))
+    assert (started.project, started.run_id) == ("inspection", module.boards_hash(boards)[:16])
+    summary = {i.key: i.value_json for r in records for i in r.summary.update}
+    assert summary["toy/unseen/flow/part/auroc/mean"] == "0.812345"
+    logged = {
+        (item.nested_key[0], item.nested_key[1]): json.loads(item.value_json)
+        for r in records
+        for item in r.history.item
+        if len(item.nested_key) == 2
+    }
+    for board in boards:
+        content = json.loads((file.parent / "files" / logged[f"boards/{board.stem}", "path"]).read_text())
+        with board.open(newline="") as stream:
+            columns, *rows = csv.reader(stream)
+        assert content["columns"] == columns
+        shown = [
+            ["" if v is None else f"{v:.6f}" if isinstance(v, float) else str(v) for v in r] for r in content["data"]
+        ]
+        assert shown == rows
+    artifact = next(r.artifact for r in records if r.artifact.type == "leaderboards")
+    names = {entry.path for entry in artifact.manifest.contents}
+    assert names == {"overall.csv", "unseen.csv", "cost.csv"}
+
+
+def test_the_same_boards_are_published_once(run: Path) -> None:
+    publish(run, "inspection", mode="offline")
+    assert "already published" in publish(run, "inspection", mode="offline")
+    (run / "leaderboards" / "cost.csv").write_text("other times\n")
+    assert "already published" in publish(run, "inspection", mode="offline")
+    assert len(list(run.glob("wandb/offline-run-*"))) == 1
+    (run / "leaderboards" / "overall.csv").write_text(BOARD.replace("0.81", "0.82"))
+    (run / "leaderboards" / "cost.csv").write_text("dataset\n")
+    assert "wandb sync" in publish(run, "inspection", mode="offline")
+    assert len(list(run.glob("wandb/offline-run-*/*.wandb"))) == 2
+
+
+def test_no_key_is_said_at_once(run: Path) -> None:
+    import wandb  # noqa: F401  its import takes over a second and is no part of the promise
+
+    start = time.monotonic()
+    with pytest.raises(PublishError, match=r"no Weights & Biases key.*wandb login.*offline"):
+        publish(run, "inspection")
+    assert time.monotonic() - start < 1
+    assert not (run / "published.json").exists()
+
+
+def test_no_server_is_said_within_half_a_minute(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_API_KEY", "a" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    start = time.monotonic()
+    with pytest.raises(PublishError, match=r"Weights & Biases: .*check .*network"):
+        publish(run, "inspection")
+    assert time.monotonic() - start < 30
+    assert not (run / "published.json").exists()
+
+
+def test_a_run_without_boards_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PublishError, match=r"no boards; run `reshift board"):
+        publish(tmp_path, "inspection", mode="offline")
+
+
+def test_a_damaged_run_file_is_noticed(run: Path) -> None:
+    publish(run, "inspection", mode="offline")
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    content = bytearray(file.read_bytes())
+    content[40] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(ValueError, match="damaged at byte"):
+        list(read_wandb_file(file))
