@@ -12,7 +12,7 @@ from reshift.benchmark.catalog import build, find_class, full_arguments
 from reshift.benchmark.preset import ModelSpec, Preset, ProtocolSpec
 from reshift.datamodules.dataset import Dataset, Reader
 from reshift.models.base import InspectionModule
-from reshift.splits.protocol import Protocol, Skip, Split
+from reshift.splits.protocol import Protocol, Skip, Split, collect_splits
 from reshift.splits.verify import verify
 
 READERS = "reshift.datamodules"
@@ -54,12 +54,14 @@ class World:
             name = spec.name or cls.name
             args = full_arguments(cls, spec.args, f"protocol {spec.use}")
             try:
-                splits = tuple(self._splits(build(cls, args), spec))
-            except Skip as reason:
-                skipped.append((name, str(reason)))
-                continue
-            boards.append(Board(name, spec, cls, args, splits))
-        names = [board.name for board in boards] + [name for name, _ in skipped]
+                splits, reason = self._splits(build(cls, args), spec)
+            except Skip as skip:
+                splits, reason = (), str(skip)
+            if splits:
+                boards.append(Board(name, spec, cls, args, splits))
+            if reason:
+                skipped.append((name, reason))
+        names = [spec.name or find_class(spec.use, PROTOCOLS, Protocol).name for spec in self.preset.protocols]
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"two protocols write the board {name!r}; give one of them another name")
@@ -87,13 +89,14 @@ class World:
             seen.add(name)
             yield name, spec, cls
 
-    def _splits(self, protocol: Protocol, spec: ProtocolSpec) -> Iterator[Split]:
+    def _splits(self, protocol: Protocol, spec: ProtocolSpec) -> tuple[tuple[Split, ...], str]:
+        """The wanted splits, verified, and why others of this protocol cannot be had, or ""."""
         protocol.check_columns(self.dataset.table)
-        found = list(protocol.splits(self.dataset.table, self.preset.split_seed))
-        kept = [s for s in found if any(fnmatch(s.name, pattern) for pattern in spec.splits)]
-        if not kept:
+        found, reason = collect_splits(protocol, self.dataset.table, self.preset.split_seed)
+        kept = tuple(s for s in found if any(fnmatch(s.name, pattern) for pattern in spec.splits))
+        if found and not kept:
             names = ", ".join(s.name for s in found)
             raise ValueError(f"protocol {spec.use}: splits {spec.splits} match none of: {names}")
         for split in kept:
             verify(split, self.dataset.table)
-            yield split
+        return kept, reason
