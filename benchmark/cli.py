@@ -126,6 +126,7 @@ def _add_source(parser: ArgumentParser) -> None:
     parser.add_argument("--preset", type=str | None, default=None, help="a preset's name, or a YAML file")
     parser.add_argument("--manifest", type=Path | None, default=None, help="a CSV of one's own pictures")
     parser.add_argument("--data-root", type=Path | None, default=None, help="folder of the preset's data set")
+    parser.add_argument("--weights", type=str | None, default=None, help="backbone weights: hub, none, or a file")
     parser.add_argument("--models", nargs="+", default=[], help="only these rows of the preset, or file.py:Class")
     parser.add_argument("--protocols", nargs="+", default=[], help="only these boards of the preset")
     parser.add_argument("--seeds", nargs="+", type=int, default=[], help="instead of the preset's")

@@ -174,13 +174,11 @@ def check_model(args: Namespace) -> int:
 
 
 def _preset(args: Namespace) -> tuple[Preset, str]:
-    if bool(args.preset) == bool(args.manifest):
-        raise UsageError("give either --preset NAME or --manifest CSV; `reshift list presets` shows the presets")
+    if not (args.preset or args.manifest):
+        raise UsageError("give --preset NAME or --manifest CSV; `reshift list presets` shows the presets")
+    preset, name = load_preset(args.preset or "manifest"), Path(args.preset or args.manifest).stem
     if args.manifest:
-        preset = replace(load_preset("manifest"), dataset=DatasetSpec("manifest", {"csv": str(args.manifest)}))
-        name = args.manifest.stem
-    else:
-        preset, name = load_preset(args.preset), Path(args.preset).stem
+        preset = replace(preset, dataset=DatasetSpec("manifest", {"csv": str(args.manifest)}))
     if args.data_root:
         where = {**preset.dataset.args, "root": str(args.data_root)}
         preset = replace(preset, dataset=replace(preset.dataset, args=where))
@@ -192,6 +190,12 @@ def _preset(args: Namespace) -> tuple[Preset, str]:
             if wanted not in known:
                 raise UsageError(f"no protocol {wanted!r} in this preset; it has {', '.join(known)}")
         preset = replace(preset, protocols=[known[w] for w in args.protocols])
+    if args.weights:
+        weighted = [
+            replace(m, args={**m.args, "weights": args.weights}) if "backbone" in m.args or "weights" in m.args else m
+            for m in preset.models
+        ]
+        preset = replace(preset, models=weighted)
     chosen = {"seeds": args.seeds, "size": args.size, "steps": args.steps}
     return replace(preset, **{key: value for key, value in chosen.items() if value}), name
 

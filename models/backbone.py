@@ -13,6 +13,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
+from timm.utils.model import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -32,6 +33,8 @@ class Backbone(nn.Module):
             (`.pth` or `.safetensors`, any float type, with or without the classifier), relative to the working folder.
         stages: indices into timm's `feature_info`, e.g. [2, 3] of `mobilenetv2_100` for strides 8 and 16.
         scales: image sizes relative to H x W; shrinking averages over areas.
+        frozen_batch_norm: keep batch normalisation at its stored statistics in training too, as small batches ask for.
+            Files dequantised from 8-bit models need it: their statistics are folding constants, not moments.
         timm_options: further arguments of `timm.create_model`; those a file may need are `pad_type: same` and
             `pretrained_cfg_overlay: {mean: [.5, .5, .5], std: [.5, .5, .5]}`.
 
@@ -47,12 +50,15 @@ class Backbone(nn.Module):
         stages: Sequence[int] | None = None,
         scales: Sequence[float] = (1.0,),
         timm_options: dict[str, Any] | None = None,
+        frozen_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.stages, self.scales = name, None if stages is None else list(stages), list(scales)
         # Channels last halves the time of MobileNet's forward and backward on a CPU; values move by 1e-5.
         self.network = _create(name, weights, dict(timm_options or {})).to(memory_format=torch.channels_last)
         config = self.network.pretrained_cfg
+        if frozen_batch_norm:
+            self.network = freeze_batch_norm_2d(self.network)
         self.mean: Tensor
         self.std: Tensor
         # Not persistent: they come with the name, and a state dict of the network alone stays loadable.

@@ -20,7 +20,7 @@ class Classifier(InspectionModule):
     The recipe of Bauer et al. (arXiv 2511.15440); learning rate and weight decay are not published, ours.
 
     Args:
-        backbone, weights, timm_options: see `Backbone`.
+        backbone, weights, timm_options, frozen_batch_norm: see `Backbone`.
         class_balanced: weigh each class by the inverse of its share of the observed training labels.
     """
 
@@ -34,10 +34,11 @@ class Classifier(InspectionModule):
         weight_decay: float = 0.0,
         class_balanced: bool = False,
         timm_options: dict[str, Any] | None = None,
+        frozen_batch_norm: bool = False,
     ) -> None:
         super().__init__()
         self.lr, self.weight_decay, self.class_balanced = lr, weight_decay, class_balanced
-        self.backbone = Backbone(backbone, weights, timm_options=timm_options)
+        self.backbone = Backbone(backbone, weights, timm_options=timm_options, frozen_batch_norm=frozen_batch_norm)
         self.head = nn.Linear(self.backbone.width, 2)
         self.steps_done: Tensor
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))

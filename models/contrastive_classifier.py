@@ -16,7 +16,7 @@ class ContrastiveClassifier(Classifier):
     """`CE + alpha * soft-nearest-neighbour` on cosine distance, classes good and defective (arXiv 2511.15440).
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options: as for `Classifier`.
+        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         alpha: published 0.2; positive separates the classes.
         temperature: published 2.0.
     """
@@ -31,10 +31,11 @@ class ContrastiveClassifier(Classifier):
         weight_decay: float = 0.0,
         class_balanced: bool = False,
         timm_options: dict[str, Any] | None = None,
+        frozen_batch_norm: bool = False,
         alpha: float = 0.2,
         temperature: float = 2.0,
     ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options)
+        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
         self.alpha, self.temperature = alpha, temperature
 
     def loss(self, embedding: Tensor, batch: Batch) -> Tensor:

@@ -29,9 +29,7 @@ class Camera:
         a = ((columns + 0.5) * (2 / grid) - 1) * self.half_width
         b = (1 - (rows + 0.5) * (2 / grid)) * self.half_width
         scale = 1 / (a * a + b * b + DISTANCE * DISTANCE).sqrt()
-        x, y, z = (
-            (a * self.right[i] + b * self.up[i] - DISTANCE * self.towards[i]) * scale for i in range(3)
-        )
+        x, y, z = ((a * self.right[i] + b * self.up[i] - DISTANCE * self.towards[i]) * scale for i in range(3))
         return x, y, z
 
     @property
@@ -71,11 +69,10 @@ def camera_for(view: int, lying: bool, draw: np.random.Generator) -> Camera:
         polar = math.radians(180 - lean if side else lean)
         azimuth = math.radians(120 * turn + 60 * side + draw.uniform(-30, 30))
         roll = math.radians(draw.uniform(-15, 15))
-    towards = np.array(
-        [math.sin(polar) * math.cos(azimuth), math.sin(polar) * math.sin(azimuth), math.cos(polar)]
+    towards = np.array([math.sin(polar) * math.cos(azimuth), math.sin(polar) * math.sin(azimuth), math.cos(polar)])
+    right = np.cross(
+        [-math.cos(polar) * math.cos(azimuth), -math.cos(polar) * math.sin(azimuth), math.sin(polar)], towards
     )
-    right = np.cross([-math.cos(polar) * math.cos(azimuth), -math.cos(polar) * math.sin(azimuth), math.sin(polar)],
-                     towards)
     above = np.cross(towards, right)
     turned_right = math.cos(roll) * right + math.sin(roll) * above
     turned_up = math.cos(roll) * above - math.sin(roll) * right

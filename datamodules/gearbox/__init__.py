@@ -1,0 +1,1 @@
+"""Gearbox parts rendered in three dimensions: solids, marks, cameras, light, generation."""
