@@ -10,7 +10,7 @@ TILES ?= ../shared/data/magnetic_tiles
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-heavy lint gates tiles tiles-board lock clean
+.PHONY: help setup benchmark test test-heavy lint gates tiles tiles-board readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ tiles: $(STAMP) ## The committed board on the magnetic tiles (TILES=folder; hour
 
 tiles-board: $(STAMP) ## Rebuild the committed tiles board from its records
 	$(BIN)/reshift board results/leaderboards/tiles
+
+readme: $(STAMP) ## Renew README's board and picture from the records and the renderer
+	$(BIN)/python -m reshift.results.front_table results/leaderboards/tiles README.md
+	$(BIN)/python -m reshift.datamodules.contact_sheet docs/part.png p00000
 
 lock: ## Renew requirements.lock from the newest versions pyproject.toml allows
 	$(PYTHON) -m venv .lock-venv

@@ -29,8 +29,8 @@ def own_classes(package: str, base: type[T]) -> dict[str, type[T]]:
     for module in sorted(m.name for m in pkgutil.walk_packages(room.__path__, package + ".")):
         for cls in vars(importlib.import_module(module)).values():
             mine = inspect.isclass(cls) and cls.__module__ == module and issubclass(cls, base)
-            if mine and not inspect.isabstract(cls):
-                name = getattr(cls, "name", "") or cls.__name__
+            name = getattr(cls, "name", "")
+            if mine and name and not inspect.isabstract(cls):
                 found[name] = cls
     return found
 
@@ -102,7 +102,7 @@ def parser_for(cls: type) -> ArgumentParser:
     # A policy inside a preset stays plain values until its turn comes; identities are made of them.
     set_parsing_settings(instantiate_subclass_spec_in_any=False)
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
-    parser.add_class_arguments(cls)
+    parser.add_class_arguments(cls, fail_untyped=False)
     return parser
 
 

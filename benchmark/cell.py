@@ -56,14 +56,15 @@ def compute_cell(
     device = torch.device(job.device)
     budget = cell.identity["budget"]
     new_model = _builder(spec, cls, _seed(cell.seed, "init"))
-    data = _data(new_model(), world, split, budget["batch_size"], cell.seed, device)
+    untrained = new_model()
+    data = _data(untrained, world, split, budget["batch_size"], cell.seed, device)
     refinement = spec.refinement
     fitting = Fitting(
         new_model,
         data,
         steps=budget["steps"],
         every=max(1, budget["steps"] // budget["checks"]),
-        select_from=max(new_model().select_after, refinement.first if refinement else 0.0),
+        select_from=max(untrained.select_after, refinement.first if refinement else 0.0),
         seed=_seed(cell.seed, "training"),
         device=device,
         by=refinement.by if refinement else "",

@@ -56,9 +56,9 @@ def check_model(spec: str, arguments: Mapping[str, Any]) -> list[Finding]:
 
 def _findings(new_model: Callable[..., InspectionModule]) -> Iterator[Finding]:
     yield _try("the same seed builds the same model, seed 0 too", lambda: _same_build(new_model))
-    yield _try("trains on labelled batches without a NaN", lambda: _trained(new_model)[0] and "")
+    yield _try("trains on labelled batches without a NaN", lambda: _trained(new_model))
     yield _try("a tiny fit lowers the validation loss", lambda: _loss_falls(new_model))
-    yield _try("scores are finite, one a sample", lambda: _scores(*_trained(new_model)) and "")
+    yield _try("scores are finite, one a sample", lambda: _scores(_trained(new_model)[0]))
     yield _try("scoring twice gives the same scores", lambda: _deterministic(new_model))
     yield _try("a score does not depend on its batch mates", lambda: _alone(new_model))
     yield _try("scores survive saving and loading the state", lambda: _round_trip(new_model))
@@ -66,12 +66,13 @@ def _findings(new_model: Callable[..., InspectionModule]) -> Iterator[Finding]:
 
 
 def _try(promise: str, check: Callable[[], Any]) -> Finding:
-    """A check returns "" when all is well, a reason when it is not, or raises."""
+    """A check raises, or returns a reason, when the promise is broken; any other value means that it is kept."""
     try:
-        reason = check()
+        found = check()
     except Exception as error:
         return Finding(False, promise, _line(error))
-    return Finding(not isinstance(reason, str) or not reason, promise, reason if isinstance(reason, str) else "")
+    reason = found if isinstance(found, str) else ""
+    return Finding(not reason, promise, reason)
 
 
 def _batch(model: InspectionModule, labels: bool, copies: int, seed: int = 0) -> Batch:
@@ -129,7 +130,7 @@ def _trained(new_model: Callable[..., InspectionModule]) -> tuple[InspectionModu
     return model.eval(), before, after
 
 
-def _scores(model: InspectionModule, *_: float) -> Tensor:
+def _scores(model: InspectionModule) -> Tensor:
     with torch.no_grad():
         named = model.predict_step(_batch(model, False, model.score_copies, seed=1))
     return torch.stack(list(named.values()))

@@ -49,9 +49,13 @@ class World:
         """The boards with their splits, each verified, and (board, reason) of the protocols that skip."""
         boards: list[Board] = []
         skipped: list[tuple[str, str]] = []
+        seen: set[str] = set()
         for spec in self.preset.protocols:
             cls = find_class(spec.use, PROTOCOLS, Protocol)  # type: ignore[type-abstract]
             name = spec.name or cls.name
+            if name in seen:
+                raise ValueError(f"two protocols write the board {name!r}; give one of them another name")
+            seen.add(name)
             args = full_arguments(cls, spec.args, f"protocol {spec.use}")
             try:
                 splits, reason = self._splits(build(cls, args), spec)
@@ -61,10 +65,6 @@ class World:
                 boards.append(Board(name, spec, cls, args, splits))
             if reason:
                 skipped.append((name, reason))
-        names = [spec.name or find_class(spec.use, PROTOCOLS, Protocol).name for spec in self.preset.protocols]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"two protocols write the board {name!r}; give one of them another name")
         return tuple(boards), tuple(skipped)
 
     def split(self, board: str, name: str) -> Split:

@@ -13,7 +13,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 from timm.models import get_pretrained_cfg
-from timm.utils.model import freeze_batch_norm_2d
+from timm.utils import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -58,7 +58,7 @@ class Backbone(nn.Module):
         self.network = _create(name, weights, dict(timm_options or {})).to(memory_format=torch.channels_last)
         config = self.network.pretrained_cfg
         if frozen_batch_norm:
-            self.network = freeze_batch_norm_2d(self.network)
+            self.network = freeze_batch_norm_2d(self.network)  # type: ignore[no-untyped-call]
         self.mean: Tensor
         self.std: Tensor
         # Not persistent: they come with the name, and a state dict of the network alone stays loadable.

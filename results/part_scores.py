@@ -67,7 +67,9 @@ def part_units(images: ScoredUnits) -> ScoredUnits | None:
             among = np.where(is_reference, (among - own) / max(count - 1, 1), among / count)
             # Rounded, so that a part above all references has rank 1 with and without itself among them.
             rank[stack.index] = np.round(among @ weight, 12)
-            drawn[stack.index] = stack.scores @ weight
+            # As differences from the maximum, so that equal views give exactly their score and ties stay ties.
+            highest = stack.scores[:, -1]
+            drawn[stack.index] = highest - (highest[:, None] - stack.scores) @ weight
         ranks[role] = (rank, drawn)
     val, test = (sides[role][0] for role in ("val", "test"))
     position = _dense_position(*(np.concatenate([ranks["val"][i], ranks["test"][i]]) for i in (0, 1)))

@@ -55,9 +55,9 @@ def finish_for(phosphated: bool, draw: np.random.Generator) -> Finish:
     gloss, machining, mottling = draw.uniform(0.8, 1.2), draw.uniform(0.7, 1.3), draw.uniform(0.7, 1.3)
     salt = int(draw.integers(1 << 20))
     if phosphated:
-        base, gloss, machining, mottling = (0.215, 0.225, 0.235), 0.35 * gloss, 0.05 * machining, 0.13 * mottling
+        base, gloss, machining, mottling = (0.125, 0.132, 0.140), 0.40 * gloss, 0.05 * machining, 0.13 * mottling
     else:
-        base, gloss, machining, mottling = (0.40, 0.395, 0.385), 0.80 * gloss, 0.10 * machining, 0.07 * mottling
+        base, gloss, machining, mottling = (0.22, 0.218, 0.214), 0.80 * gloss, 0.10 * machining, 0.07 * mottling
     red, green, blue = base
     return Finish(
         (red * tone * (1 + warmth), green * tone, blue * tone * (1 - warmth)), gloss, machining, mottling, salt

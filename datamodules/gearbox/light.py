@@ -47,7 +47,7 @@ def lighting_for(acquisition: str, workshop: bool, camera: Camera, draw: np.rand
         lamps, ambient = ((key, 1.55 * strength), (fill, 0.35 * strength)), 0.20
     red, blue = (1.10, 0.84) if workshop else (1.0, 1.0)
     colour = (red * (1 + warmth), 1.0, blue * (1 - warmth))
-    return Lighting(lamps, ambient, colour, (0.17 if workshop else 0.30) * grey, salt)
+    return Lighting(lamps, ambient, colour, (0.085 if workshop else 0.15) * grey, salt)
 
 
 def shade(surface: Surface, skin: Skin, free: Tensor, camera: Camera, light: Lighting) -> Tensor:

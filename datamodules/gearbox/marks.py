@@ -12,7 +12,7 @@ from torch import Tensor
 from reshift.datamodules.gearbox.camera import Vector
 from reshift.datamodules.gearbox.surface import Surface, Triple, dot
 
-PROPORTIONS = {"pitting": 16.0, "scratch": 110.0, "scoring": 60.0, "corrosion": 30.0, "notch": 3.0}
+PROPORTIONS = {"pitting": 14.0, "scratch": 60.0, "scoring": 40.0, "corrosion": 25.0, "notch": 3.0}
 """Size over depth of a typical mark of each kind; severity is their product."""
 HARMLESS = ("stain", "hairline", "oil")
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from reshift.datamodules.gearbox.finish import Skin
-from reshift.datamodules.gearbox.marks import Mark
+from reshift.datamodules.gearbox.marks import PROPORTIONS, Mark
 from reshift.datamodules.gearbox.noise import clouds, lines
-from reshift.datamodules.gearbox.surface import Surface
+from reshift.datamodules.gearbox.plan import TOLERANCE
+from reshift.datamodules.gearbox.surface import Surface, dot
 
 COVERED = 0.25
 """Share of a mark's full strength from which a point counts as covered by it."""
+GRAZING = 0.2
+"""Cosine to the line of sight below which a mark on the surface is too foreshortened to be seen."""
 _RUST = (0.30, 0.135, 0.06)
 _DIRT = (0.10, 0.085, 0.07)
 _PAINT = (0.05, 0.16, 0.42)
@@ -52,19 +56,19 @@ def covered(mark: Mark, surface: Surface) -> Tensor:
         (cx, cy, cz), radius = mark.ball
         return at[(x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2 < radius * radius]
     strength, _, _ = _FIELDS[mark.kind](mark, *mark.coordinates((x, y, z)))
-    return at[strength > COVERED]
+    return at[(strength > COVERED) & (dot(surface.normal, surface.sight)[at] > GRAZING)]
 
 
 def _look_of(mark: Mark) -> tuple[tuple[float, float, float], float, float]:
-    # colour, how much it hides the metal, gloss; defects hide more the deeper they are
+    # colour, how much it hides the metal, gloss; a defect hides the more the deeper it is
     fresh = _METAL if mark.bright else _DARK
+    if mark.kind in PROPORTIONS:
+        typical = math.sqrt(TOLERANCE / PROPORTIONS[mark.kind])  # the depth at the tolerance
+        opaque = min(0.95, 0.75 * (mark.depth / typical) ** 2)
+        return {"pitting": _DARK, "corrosion": _RUST}.get(mark.kind, fresh), opaque, 0.1
     return {
-        "pitting": (_DARK, min(0.85, 2.0 * mark.depth), 0.0),
-        "scratch": (fresh, min(0.85, 4.0 * mark.depth), 0.3),
-        "scoring": (fresh, min(0.85, 3.2 * mark.depth), 0.3),
-        "corrosion": (_RUST, min(0.90, 2.3 * mark.depth), 0.0),
-        "stain": (_DIRT, 0.42, 0.15),
-        "hairline": (fresh, 0.32, 0.1),
+        "stain": (_DIRT, 0.34, 0.15),
+        "hairline": (fresh, 0.24, 0.1),
         "oil": (_DARK, 0.22, 1.0),
         "dot": (_PAINT, 0.95, 0.35),
     }[mark.kind]
@@ -124,15 +128,16 @@ def _disc(mark: Mark, a: Tensor, b: Tensor) -> Field:
 
 
 def _break(mark: Mark, surface: Surface, skin: Skin, at: Tensor) -> None:
-    # the broken face: bright, rough metal on the ball that the notch cut out
+    # the broken face: dark, rough and dull metal on the ball that the notch cut out
     (cx, cy, cz), radius = mark.ball
     x, y, z = (axis[at] for axis in surface.point)
     on = ((x - cx) ** 2 + (y - cy) ** 2 + (z - cz) ** 2).sqrt() - radius
     at, x, y, z = (value[on.abs() < 0.06] for value in (at, x, y, z))
     rough = clouds(x * 1.8, y * 1.8, z * 1.8, mark.salt)
     for k in range(3):
-        skin.albedo[k][at] = skin.albedo[k][at] * (1.15 + 0.3 * rough)
+        skin.albedo[k][at] = skin.albedo[k][at] * (0.45 + 0.2 * rough)
         skin.slope[k][at] += 0.25 * rough
+    skin.gloss[at] = skin.gloss[at] * 0.15
 
 
 _FIELDS: dict[str, Callable[[Mark, Tensor, Tensor], Field]] = {

@@ -12,11 +12,11 @@ from reshift.datamodules.gearbox.seeding import generator
 DEFECTS = ("corrosion", "notch", "pitting", "scoring", "scratch")
 TRANSMISSIONS = ("automatic", "manual")
 
-TOLERANCE = 2.0
+TOLERANCE = 4.0
 """mm^2 of physical size x depth: a part with a mark above it is defective, whatever the component and the kind."""
 NEAR = 0.15
 """Relative distance from the tolerance within which a part counts as near it."""
-SLIGHT = (0.20, 0.95)  # severities of permitted marks, in tolerances
+SLIGHT = (0.06, 0.96)  # severities of permitted marks, in tolerances
 SEVERE = (1.05, 3.60)  # severities of defects, in tolerances
 _CELLS = len(COMPONENTS) * len(TRANSMISSIONS)
 
@@ -63,10 +63,10 @@ def plan_part(knobs: Knobs, index: int) -> Plan:
     offset = generator(knobs.seed, "prevalence", cell).uniform()
     before, after = (math.floor((row + i) * knobs.defective + offset) for i in (0, 1))
     draw = generator(knobs.seed, "marks", index)
-    slight = tuple(
-        (DEFECTS[int(draw.integers(len(DEFECTS)))], TOLERANCE * draw.uniform(*SLIGHT))
-        for _ in range((0, 1, 1, 2, 2, 3)[int(draw.integers(6))])
-    )
+    kinds = [DEFECTS[int(draw.integers(len(DEFECTS)))] for _ in range((0, 0, 1, 1, 1, 2)[int(draw.integers(6))])]
+    low, high = SLIGHT
+    # the product of two draws: most permitted marks are far below the tolerance
+    slight = tuple((kind, TOLERANCE * (low + (high - low) * draw.uniform() * draw.uniform())) for kind in kinds)
     draw = generator(knobs.seed, "defect", index)
     excess = draw.uniform()
     if after > before:

@@ -16,8 +16,9 @@ from reshift.datamodules.gearbox.light import bench, shade
 from reshift.datamodules.gearbox.marks import Mark
 from reshift.datamodules.gearbox.paint import apply, covered
 from reshift.datamodules.gearbox.scene import OFFSETS, Scene, View, near_pixels
-from reshift.datamodules.gearbox.surface import Surface, look, openness
+from reshift.datamodules.gearbox.surface import Surface, dot, look, openness
 
+SMOOTH = ("stain", "oil")  # marks without sharp edges: one sample a pixel is enough
 _NOISE = 2.2  # standard deviation of the camera's noise, grey levels
 
 
@@ -32,8 +33,9 @@ def picture(scene: Scene, view: View, grid: int, marks: Sequence[Mark], draw: np
     seen = view.seen if grid == REFERENCE_SIZE else look(scene.solid, view.camera, rows, columns, grid)
     # every mark of the scene is sampled finely, shown or not, so that twins differ only where the mark is
     fine = _fine(seen, grid)
-    fine[near_pixels(view, scene.marks, grid)] = True
-    colours = _shaded(scene, view, seen, rows, columns, grid, marks)
+    fine[near_pixels(view, [mark for mark in scene.marks if mark.kind not in SMOOTH], grid)] = True
+    coarse = seen.only(torch.nonzero(~fine[seen.index]).squeeze(1))
+    colours = _shaded(scene, view, coarse, rows, columns, grid, marks)
     at = torch.nonzero(fine).squeeze(1)
     r, c = rows[at], columns[at]
     r4, c4 = torch.cat([r + dy for dy, _ in OFFSETS]), torch.cat([c + dx for _, dx in OFFSETS])
@@ -86,9 +88,7 @@ def _fine(seen: Surface, grid: int) -> Tensor:
     image = torch.full((4, grid * grid), 0.0)
     for row, values in enumerate(seen.normal):
         image[row, seen.index] = values * 2.5
-    image[3, seen.index] = (
-        8.0 + (seen.point[0] * seen.sight[0] + seen.point[1] * seen.sight[1] + seen.point[2] * seen.sight[2]) * 0.5
-    )
+    image[3, seen.index] = 60.0 + dot(seen.point, seen.sight) * 0.5
     image = image.view(4, grid, grid)
     fine = torch.zeros(grid, grid, dtype=torch.bool)
     down = (image[:, 1:] - image[:, :-1]).abs().amax(0) > 1.0
@@ -101,8 +101,10 @@ def _fine(seen: Surface, grid: int) -> Tensor:
 
 
 def _developed(linear: NDArray[np.float32], draw: np.random.Generator) -> NDArray[np.uint8]:
-    curve = np.sqrt(linear.astype(np.float64) / (linear.astype(np.float64) + 0.55) * 1.30)
+    exposed = linear.astype(np.float64)
+    flat = np.sqrt(exposed / (exposed + 0.75) * 1.35)
+    curve = flat + 0.6 * (flat * flat * (3 - 2 * flat) - flat)
     # the sum of four uniform draws: near a normal one, without a platform's logarithm
     noise = draw.random((4, *linear.shape), dtype=np.float64).sum(0) - 2.0
     levels = np.rint(curve * 255.0 + noise * (_NOISE * 1.7320508))
-    return np.clip(levels, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)

@@ -96,9 +96,9 @@ def near_pixels(view: View, marks: Sequence[Mark], grid: int) -> Tensor:
 
 def _marks(knobs: Knobs, plan: Plan, solid: Solid, views: Sequence[View]) -> list[Mark]:
     seed, index = knobs.seed, plan.index
-    wanted = [(kind, severity, None) for kind, severity in plan.slight]
+    wanted: list[tuple[str, float, int | None]] = [(kind, severity, None) for kind, severity in plan.slight]
     draw = generator(seed, "harmless", index)
-    wanted += [(HARMLESS[int(draw.integers(len(HARMLESS)))], 0.0, None) for _ in range(int(draw.integers(2, 7)))]
+    wanted += [(HARMLESS[int(draw.integers(len(HARMLESS)))], 0.0, None) for _ in range(int(draw.integers(1, 5)))]
     if plan.dot:  # one on each side of the part, so that most views show one
         wanted += [("dot", 0.0, 0), ("dot", 0.0, 1)]
     marks = []
@@ -129,7 +129,7 @@ def _place(solid: Solid, view: View, kind: str, chance: float) -> tuple[Vector, 
     if kind == "notch":
         (x, y, z), (nx, ny, nz), step = seen.point, seen.normal, 1.2
         inward = solid.distance(x - step * nx, y - step * ny, z - step * nz) * (-1 / step)
-        edge = fit & (inward < 0.75)
+        edge = fit & (inward < 0.6)
         fit = edge if bool(edge.any()) else fit
     index = torch.nonzero(fit).squeeze(1)
     chosen = index[min(int(chance * len(index)), len(index) - 1)]

@@ -1,1 +1,0 @@
-"""Gearbox parts rendered in three dimensions: solids, marks, cameras, light, generation."""

@@ -1,0 +1,103 @@
+"""The commands around a run: list, manifest, check-data, check-model, help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reshift.benchmark.cli import main
+from reshift.benchmark.preset import load_preset, preset_names
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("datasets", ["magnetic_tiles", "manifest", "mvtec_ad", "synthetic_gearbox"]),
+        ("models", ["classifier", "contrastive_classifier", "differnet", "gaussian", "multiview_simclr", "n_views"]),
+        ("protocols", ["acquisition", "contamination", "in_distribution", "label_flips", "unseen_component"]),
+        ("presets", ["manifest", "quick", "tiles", "tiles-full"]),
+    ],
+)
+def test_list_names_what_there_is(what: str, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", what]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert set(names) <= set(listed)
+    assert "InspectionModule" not in listed
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_presets_that_ship_can_be_read(name: str) -> None:
+    preset = load_preset(name)
+    assert preset.description
+
+
+def test_a_folder_becomes_a_manifest_that_check_data_reads(
+    parts_manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "stranger"
+    for number, picture in enumerate(sorted(parts_manifest.parent.glob("*.png"))):
+        kind = "good" if number % 3 else "scratch"
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        picture.rename(folder / kind / picture.name)
+    assert main(["manifest", str(folder), "--pattern", "{defect}/{part}_{view}.png"]) == 0
+    told = capsys.readouterr().out
+    assert "scratch" in told
+    assert main(["manifest", str(folder)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["check-data", "--manifest", str(folder / "manifest.csv"), "--size", "32"]) == 0
+    told = capsys.readouterr().out
+    assert "in_distribution/fold=0" in told
+    assert "skipped  unseen_component" in told
+
+
+def test_check_model_passes_the_suites_own(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = '{"backbone": "test_efficientnet", "weights": "none"}'
+    assert main(["check-model", "classifier", "--args", arguments]) == 0
+    assert "FAIL" not in capsys.readouterr().out
+
+
+def test_check_model_says_in_words_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import torch\n"
+        "from reshift.models.base import InspectionModule\n"
+        "class Restless(InspectionModule):\n"
+        "    def score(self, batch):\n"
+        "        return torch.rand(len(batch['index'])) + batch['image'].mean()\n",
+        encoding="utf-8",
+    )
+    assert main(["check-model", f"{file}:Restless"]) == 1
+    told = capsys.readouterr().out
+    assert "FAIL  scoring twice gives the same scores: something random is left in score()" in told
+
+
+def test_an_author_cannot_write_the_steps_that_see_validation_and_test(tmp_path: Path) -> None:
+    from reshift.models.base import InspectionModule
+
+    with pytest.raises(TypeError, match="not an author's to write"):
+        type("Peeking", (InspectionModule,), {"predict_step": lambda self, batch: None})
+
+
+@pytest.mark.parametrize("command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish"])
+def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert "Example: reshift" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_tiles_treated_as_a_strangers_folder(
+    tiles_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two commands from a folder of pictures to its list of cells; nobody tells ReShift what the folders mean."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").symlink_to(tiles_root, target_is_directory=True)
+    assert main(["manifest", "photos", "--out", "manifest.csv"]) == 0
+    told = capsys.readouterr().out
+    assert "1344 images" in told and "blowhole" in told.lower()
+    arguments = ["--manifest", "manifest.csv", "--data-root", "photos", "--models", "size_brightness", "--dry-run"]
+    assert main(["run", *arguments]) == 0
+    told = capsys.readouterr().out
+    assert "in_distribution/fold=0" in told and "unseen_defect/defect=" in told and "label-flips-20" in told
+    assert "skipped  unseen_component on manifest" in told and "skipped  chronological on manifest" in told

@@ -1,0 +1,95 @@
+"""What README shows is what runs: its model, protocol and data set, its commands, its board."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reshift.benchmark.cli import build_parser
+from reshift.results.boards import build_boards
+from reshift.results.front_table import front_table
+from reshift.results.store import RunStore
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TINY = ROOT / "tests" / "tiny.yaml"
+TILES = ROOT / "results" / "leaderboards" / "tiles"
+
+
+def example(cls: str) -> str:
+    """The code block that defines a class."""
+    return next(block for block in re.findall(r"```python\n(.*?)```", README, re.S) if f"class {cls}(" in block)
+
+
+@pytest.fixture
+def project(parts_manifest: Path) -> Path:
+    """Somebody's research project: own `models` and `tests` packages, the pictures beside them."""
+    root = parts_manifest.parents[1]
+    for package in ("models", "tests"):
+        (root / package).mkdir()
+        (root / package / "__init__.py").write_text("WHOSE = 'theirs'\n", encoding="utf-8")
+    return root
+
+
+def reshift(project: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "reshift.benchmark", *arguments], cwd=project, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_the_model_runs_from_a_project_with_its_own_models_package(project: Path) -> None:
+    code = example("MyModel")
+    assert len(code.strip().splitlines()) <= 25
+    theirs = "import models, tests\nassert models.WHOSE == tests.WHOSE == 'theirs'\n"
+    (project / "my_file.py").write_text(theirs + code, encoding="utf-8")
+    arguments = ("--preset", str(TINY), "--manifest", "photos/parts.csv", "--protocols", "in_distribution")
+    told = reshift(project, "run", *arguments, "--models", "my_file.py:MyModel", "size_brightness")
+    assert "MyModel" in told and "complete: 2 cells" in told
+    assert "FAIL" not in reshift(project, "check-model", "my_file.py:MyModel")
+
+
+def test_the_protocol_and_the_data_set_run_from_a_preset(project: Path) -> None:
+    for number, picture in enumerate(sorted((project / "photos").glob("*.png"))):
+        kind = "bad" if number % 3 == 0 else "fine"
+        (project / "sorted" / kind).mkdir(parents=True, exist_ok=True)
+        picture.rename(project / "sorted" / kind / picture.name)
+    (project / "my_file.py").write_text(example("HalfAndHalf") + "\n\n" + example("TwoFolders"), encoding="utf-8")
+    (project / "mine.yaml").write_text(
+        "description: mine\n"
+        "dataset: {use: 'my_file.py:TwoFolders', args: {root: sorted}}\n"
+        "size: 32\nseeds: [0]\nsteps: 4\n"
+        "protocols: [{use: 'my_file.py:HalfAndHalf'}]\n"
+        "models: [{use: size_brightness}]\n",
+        encoding="utf-8",
+    )
+    told = reshift(project, "run", "--preset", "mine.yaml")
+    assert "two_folders: half_and_half" in told
+    assert "parts: one per image, assumed" in told
+
+
+def test_every_command_it_names_exists() -> None:
+    _, actions = build_parser()
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", README, re.S))
+    shown = set(re.findall(r"\breshift ([a-z]+(?:-[a-z]+)?)\b", shell))
+    assert shown <= set(actions) and {"run", "manifest", "publish"} <= shown
+
+
+def test_make_targets_it_names_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"`make ([a-z-]+)", README)):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_its_board_is_the_one_the_committed_records_give() -> None:
+    store = RunStore(TILES)
+    boards = build_boards(store, store.read_plan())
+    shown = README.partition("<!-- board -->\n")[2].partition("\n<!-- end board -->")[0]
+    assert "\n".join(front_table(boards)) in shown
+    for name, content in boards.files().items():
+        assert name == "cost.csv" or (TILES / "leaderboards" / name).read_bytes() == content, name
