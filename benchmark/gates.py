@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ class SmallNetwork(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        shapes = ((3, 24, 5, 2), (24, 32, 3, 2), (32, 48, 3, 1), (48, 64, 3, 2), (64, 64, 3, 1))
+        shapes = ((6, 24, 5, 2), (24, 32, 3, 2), (32, 48, 3, 1), (48, 64, 3, 2), (64, 64, 3, 1))
         for inputs, outputs, side, stride in shapes:
             layers += [
                 nn.Conv2d(inputs, outputs, side, stride, side // 2, bias=False),
@@ -126,11 +127,11 @@ def train_network(pictures: Tensor, labels: Tensor, epochs: int, seed: int, what
     """A small network from scratch on uint8 pictures (N, 3, H, W), with flips and quarter turns."""
     torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
-    model, batch = SmallNetwork(), 32
+    model, batch = SmallNetwork(), 16
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.02)
     steps = epochs * (len(labels) // batch)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     progress = StderrProgress(what)
     for epoch in range(epochs):
         order = torch.randperm(len(labels), generator=draw)
@@ -174,6 +175,7 @@ def measure(chosen: Settings) -> tuple[list[Gate], dict[str, float]]:
     for number, (train, test) in enumerate(folds[: chosen.folds]):
         scores = scores_of(train, test, f"in-distribution {number + 1}/{chosen.folds}")
         within.append(float(roc_auc_score(labels[test], scores)))
+        print(f"in-distribution, fold {number + 1}: {within[-1]:.3f}", file=sys.stderr, flush=True)
         home[test] = rankdata(scores) / len(scores)
     found["in_distribution"] = float(np.mean(within))
     gaps, shares = [], []
@@ -182,6 +184,9 @@ def measure(chosen: Settings) -> tuple[list[Gate], dict[str, float]]:
         control, shifted = _component(component, table, labels, seed, scores_of)
         base = float(roc_auc_score(labels[own], home[own]))
         found |= {f"{component}/home": base, f"{component}/control": control, f"{component}/shifted": shifted}
+        print(
+            f"{component}: home {base:.3f}, control {control:.3f}, shifted {shifted:.3f}", file=sys.stderr, flush=True
+        )
         gaps.append(control - shifted)
         shares.append((control - shifted) / max(base - shifted, 1e-9))
     names = ", ".join(chosen.components)
@@ -225,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, default=25)
+    parser.add_argument("--epochs", type=int, default=14)
     parser.add_argument("--folds", type=int, default=FOLDS, choices=range(1, FOLDS + 1))
     parser.add_argument("--components", nargs="+", default=["synchronizer_ring", "splined_shaft"])
     parser.add_argument("--root", help="where worlds are kept; by default the cache folder")
@@ -245,7 +250,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _scaled(pictures: Tensor) -> Tensor:
-    return pictures.float().sub(110.0).div(55.0)
+    # every picture to mean 0 and spread 1, and beside it what differs from the surroundings
+    inputs = pictures.float()
+    mean, spread = inputs.mean((1, 2, 3), keepdim=True), inputs.std((1, 2, 3), keepdim=True)
+    inputs = (inputs - mean) / spread
+    return torch.cat([inputs, 3 * (inputs - nn.functional.avg_pool2d(inputs, 9, 1, 4, count_include_pad=False))], dim=1)
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import huggingface_hub
 import timm
 import torch
 from safetensors.torch import load_file
+from timm.layers.norm_act import freeze_batch_norm_2d
 from timm.models import get_pretrained_cfg
-from timm.utils import freeze_batch_norm_2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from reshift.datamodules.gearbox.camera import Vector
 from reshift.datamodules.gearbox.surface import Surface, Triple, dot
 
-PROPORTIONS = {"pitting": 14.0, "scratch": 60.0, "scoring": 40.0, "corrosion": 25.0, "notch": 3.0}
+PROPORTIONS = {"pitting": 20.0, "scratch": 80.0, "scoring": 45.0, "corrosion": 18.0, "notch": 4.0}
 """Size over depth of a typical mark of each kind; severity is their product."""
 HARMLESS = ("stain", "hairline", "oil")
 
@@ -100,7 +100,7 @@ def _spots(kind: str, size: float, draw: np.random.Generator) -> tuple[Vector, .
         for _ in range(int(draw.integers(4, 9))):
             x, y = draw.uniform(-1, 1), draw.uniform(-1, 1)
             fit = size * 0.36 / max(1.0, math.sqrt(x * x + y * y))
-            spots.append((x * fit, y * fit, max(0.55, size * draw.uniform(0.10, 0.19))))
+            spots.append((x * fit, y * fit, max(0.6, size * draw.uniform(0.12, 0.20))))
         return tuple(spots)
     if kind == "scoring":
         count, pitch = int(draw.integers(3, 6)), draw.uniform(1.3, 1.9)

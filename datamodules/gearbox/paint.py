@@ -18,11 +18,11 @@ COVERED = 0.25
 """Share of a mark's full strength from which a point counts as covered by it."""
 GRAZING = 0.2
 """Cosine to the line of sight below which a mark on the surface is too foreshortened to be seen."""
-_RUST = (0.30, 0.135, 0.06)
-_DIRT = (0.10, 0.085, 0.07)
+_RUST = (0.19, 0.105, 0.060)
+_DIRT = (0.105, 0.08, 0.06)
 _PAINT = (0.05, 0.16, 0.42)
-_METAL = (0.66, 0.65, 0.63)
-_DARK = (0.07, 0.065, 0.06)
+_METAL = (0.95, 0.93, 0.90)
+_DARK = (0.012, 0.011, 0.010)
 
 Field = tuple[Tensor, Tensor, Tensor]
 """Strength 0..1 and the height's derivatives (per mm) along and across the mark."""
@@ -64,11 +64,11 @@ def _look_of(mark: Mark) -> tuple[tuple[float, float, float], float, float]:
     fresh = _METAL if mark.bright else _DARK
     if mark.kind in PROPORTIONS:
         typical = math.sqrt(TOLERANCE / PROPORTIONS[mark.kind])  # the depth at the tolerance
-        opaque = min(0.95, 0.75 * (mark.depth / typical) ** 2)
+        opaque = min(0.95, 0.85 * (mark.depth / typical) ** 2)
         return {"pitting": _DARK, "corrosion": _RUST}.get(mark.kind, fresh), opaque, 0.1
     return {
-        "stain": (_DIRT, 0.34, 0.15),
-        "hairline": (fresh, 0.24, 0.1),
+        "stain": (_DIRT, 0.38, 0.15),
+        "hairline": (fresh, 0.16, 0.1),
         "oil": (_DARK, 0.22, 1.0),
         "dot": (_PAINT, 0.95, 0.35),
     }[mark.kind]
@@ -93,14 +93,14 @@ def _line(mark: Mark, a: Tensor, b: Tensor, half_width: float, shift: float, len
 
 def _scratch(mark: Mark, a: Tensor, b: Tensor) -> Field:
     bend, _, _ = mark.spots[0]
-    strength, db = _line(mark, a, b - bend * a * a, 0.50 + 0.9 * mark.depth, 0.0, mark.size)
+    strength, db = _line(mark, a, b - bend * a * a, 0.40 + 2.0 * mark.depth, 0.0, mark.size)
     return strength, torch.zeros_like(a), db
 
 
 def _scores(mark: Mark, a: Tensor, b: Tensor) -> Field:
     strength, slope = torch.zeros_like(a), torch.zeros_like(a)
     for place, shift, share in mark.spots:
-        one, db = _line(mark, a, b - place, 0.45, shift, mark.size * share)
+        one, db = _line(mark, a, b - place, 0.30 + 1.0 * mark.depth, shift, mark.size * share)
         strength, slope = torch.maximum(strength, one), slope + db
     return strength, torch.zeros_like(a), slope
 
@@ -135,7 +135,7 @@ def _break(mark: Mark, surface: Surface, skin: Skin, at: Tensor) -> None:
     at, x, y, z = (value[on.abs() < 0.06] for value in (at, x, y, z))
     rough = clouds(x * 1.8, y * 1.8, z * 1.8, mark.salt)
     for k in range(3):
-        skin.albedo[k][at] = skin.albedo[k][at] * (0.45 + 0.2 * rough)
+        skin.albedo[k][at] = skin.albedo[k][at] * (0.25 + 0.12 * rough)
         skin.slope[k][at] += 0.25 * rough
     skin.gloss[at] = skin.gloss[at] * 0.15
 

@@ -91,8 +91,8 @@ def _fine(seen: Surface, grid: int) -> Tensor:
     image[3, seen.index] = 60.0 + dot(seen.point, seen.sight) * 0.5
     image = image.view(4, grid, grid)
     fine = torch.zeros(grid, grid, dtype=torch.bool)
-    down = (image[:, 1:] - image[:, :-1]).abs().amax(0) > 1.0
-    right = (image[:, :, 1:] - image[:, :, :-1]).abs().amax(0) > 1.0
+    down = (image[:, 1:] - image[:, :-1]).abs().amax(0) > 1.4
+    right = (image[:, :, 1:] - image[:, :, :-1]).abs().amax(0) > 1.4
     fine[1:] |= down
     fine[:-1] |= down
     fine[:, 1:] |= right

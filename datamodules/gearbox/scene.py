@@ -98,7 +98,7 @@ def _marks(knobs: Knobs, plan: Plan, solid: Solid, views: Sequence[View]) -> lis
     seed, index = knobs.seed, plan.index
     wanted: list[tuple[str, float, int | None]] = [(kind, severity, None) for kind, severity in plan.slight]
     draw = generator(seed, "harmless", index)
-    wanted += [(HARMLESS[int(draw.integers(len(HARMLESS)))], 0.0, None) for _ in range(int(draw.integers(1, 5)))]
+    wanted += [(HARMLESS[int(draw.integers(len(HARMLESS)))], 0.0, None) for _ in range(int(draw.integers(1, 4)))]
     if plan.dot:  # one on each side of the part, so that most views show one
         wanted += [("dot", 0.0, 0), ("dot", 0.0, 1)]
     marks = []
@@ -125,7 +125,7 @@ def _defect(knobs: Knobs, plan: Plan, solid: Solid, views: Sequence[View]) -> Ma
 def _place(solid: Solid, view: View, kind: str, chance: float) -> tuple[Vector, Vector]:
     # a point in sight, not in a dark corner; for notches, on an edge that stands out
     seen = view.seen
-    fit = (dot(seen.sight, seen.normal) > 0.35) & (openness(solid.distance, seen) > 0.45)
+    fit = (dot(seen.sight, seen.normal) > 0.5) & (openness(solid.distance, seen) > 0.55)
     if kind == "notch":
         (x, y, z), (nx, ny, nz), step = seen.point, seen.normal, 1.2
         inward = solid.distance(x - step * nx, y - step * ny, z - step * nz) * (-1 / step)

@@ -11,8 +11,8 @@ from reshift.datamodules.gearbox.components import Distance, Solid
 BLOCK = 16384
 """Rays computed together: below torch's grain size (32768), so that no operation is split over threads."""
 MISS = float("inf")
-_NEAR = 0.02  # mm at which a ray has arrived
-_STEPS = 60
+_NEAR = 0.03  # mm at which a ray has arrived
+_STEPS = 40
 
 
 def trace(solid: Solid, origin: Vector, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
