@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,8 @@ from reshift.splits.unseen_component import UnseenComponent
 
 FOLDS = 5
 VIEWS = 5
+LEAST_LOSS = 0.02
+"""AUROC that the shifted model must lose before a share of it can be stated."""
 
 
 Rows = NDArray[np.int64]
@@ -188,7 +191,8 @@ def measure(chosen: Settings) -> tuple[list[Gate], dict[str, float]]:
             f"{component}: home {base:.3f}, control {control:.3f}, shifted {shifted:.3f}", file=sys.stderr, flush=True
         )
         gaps.append(control - shifted)
-        shares.append((control - shifted) / max(base - shifted, 1e-9))
+        # without a loss there is nothing to win back: no share, and the gate is missed
+        shares.append((control - shifted) / (base - shifted) if base - shifted >= LEAST_LOSS else float("nan"))
     names = ", ".join(chosen.components)
     return [
         Gate("pixel statistics, image AUROC", found["probe"], 0.0, 0.55, "better of a linear and a tree probe"),
@@ -243,7 +247,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verdict = "pass" if gate.passed else "MISS"
         print(f"{gate.name:<42} {gate.measured:8.3f} {f'{gate.low:g}..{gate.high:g}':>10} {verdict}  {gate.about}")
     if given.out:
-        rows = [{**asdict(gate), "passed": gate.passed} for gate in gates]
+        rows = [
+            {**asdict(gate), "measured": None if math.isnan(gate.measured) else gate.measured, "passed": gate.passed}
+            for gate in gates
+        ]
         settings = {key: value for key, value in asdict(chosen).items() if key != "root"}
         given.out.write_text(json.dumps({"settings": settings, "gates": rows, "auroc": found}, indent=2) + "\n")
     return 0 if all(gate.passed for gate in gates) else 1
