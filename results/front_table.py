@@ -1,4 +1,4 @@
-"""The README's first board: in-distribution against the worst shift, made from a published run's records."""
+"""The README's boards, made from a published run's records: worst shift, wrong labels, and what a leak is worth."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reshift.results.atomic_write import write_atomically
-from reshift.results.board_rows import Row
+from reshift.results.board_rows import MEAN, Row
 from reshift.results.boards import Boards, build_boards
 from reshift.results.markdown import markdown_table
 from reshift.results.metrics import ALL
@@ -18,6 +18,8 @@ from reshift.results.thresholds import GOOD_QUANTILE
 
 SHIFTS = ("acquisition", "unseen_component", "unseen_defect", "unseen_transmission")
 FAMILIAR = "in_distribution"
+NOISE = ("contamination-00", "contamination-10", "contamination-30")
+LEAK = ("in_distribution", "published_tiles")
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,30 @@ def front_table(boards: Boards) -> list[str]:
     return markdown_table(head, [cells for _, cells in sorted(rows, key=lambda r: -r[0])])
 
 
+def protocol_table(boards: Boards, protocols: Sequence[str]) -> list[str]:
+    """Markdown lines: a row a model that has all of these protocols, its mean AUROC with interval in each column."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in boards.overall:
+        name = row.protocol.partition(" [")[0]
+        if name in protocols and row.split == MEAN and row.metric == "auroc" and row.mean is not None:
+            found.setdefault(row.model, {})[name] = row
+    rows = [
+        [model, *(with_parts_interval(columns[name]) for name in protocols)]
+        for model, columns in sorted(found.items())
+        if set(columns) == set(protocols) and not model.endswith("[probability]")
+    ]
+    return markdown_table(["model", *protocols], rows)
+
+
+def readme_blocks(boards: Boards) -> dict[str, list[str]]:
+    """What stands between which markers of the README."""
+    return {
+        "board": [*front_table(boards), "", progress(boards)],
+        "noise": protocol_table(boards, NOISE),
+        "leak": protocol_table(boards, LEAK),
+    }
+
+
 def replace_between(text: str, name: str, lines: Sequence[str]) -> str:
     """The text with what stands between `<!-- name -->` and `<!-- end name -->` replaced.
 
@@ -61,11 +87,13 @@ def replace_between(text: str, name: str, lines: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`front_table RUN README`: renew the README's board."""
+    """`front_table RUN README`: renew the README's boards."""
     run, readme = Path(arguments[0]), Path(arguments[1])
     store = RunStore(run)
     boards = build_boards(store, store.read_plan())
-    text = replace_between(readme.read_text(encoding="utf-8"), "board", [*front_table(boards), "", progress(boards)])
+    text = readme.read_text(encoding="utf-8")
+    for name, lines in readme_blocks(boards).items():
+        text = replace_between(text, name, lines)
     write_atomically(readme, text.encode())
 
 
