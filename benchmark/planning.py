@@ -166,7 +166,7 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     yield (
         f"budget: {preset.steps} optimiser steps of {preset.batch_size} rows, {preset.size} px, "
         f"{len(preset.seeds)} seed{'s' * (len(preset.seeds) > 1)}; the state with the lowest validation loss is kept; "
-        f"hyper-parameters are defaults, not tuned"
+        f"hyper-parameters are the preset's, no search by the suite"
     )
     for name, spec, _ in world.models():
         if spec.steps or spec.batch_size:
