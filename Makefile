@@ -10,7 +10,7 @@ TILES ?= ../shared/data/magnetic_tiles
 export OMP_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-heavy lint gates tiles tiles-board readme lock clean
+.PHONY: help setup benchmark test test-heavy lint gates tiles tiles-keep tiles-board readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -42,6 +42,11 @@ gates: $(STAMP) ## Measure the gates of the synthetic gearbox (20 minutes)
 
 tiles: $(STAMP) ## The committed board on the magnetic tiles (TILES=folder; hours, resumable)
 	$(BIN)/reshift run --preset tiles --data-root $(TILES) --workers $(WORKERS)
+
+tiles-keep: $(STAMP) ## Replace the committed tiles records by those of a finished `make tiles`
+	$(BIN)/reshift status tiles
+	rm -rf results/leaderboards/tiles
+	$(BIN)/reshift merge results/leaderboards/tiles runs/tiles
 
 tiles-board: $(STAMP) ## Rebuild the committed tiles board from its records
 	$(BIN)/reshift board results/leaderboards/tiles

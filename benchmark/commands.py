@@ -15,7 +15,7 @@ from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
 from reshift.results.leaderboard import write_boards
 from reshift.results.plan import Plan, PlannedCell
-from reshift.results.store import RunStore, Status
+from reshift.results.store import PLAN_FILE, RunStore, Status
 from reshift.results.terminal import terminal_table
 
 RUNS = Path("runs")
@@ -79,11 +79,13 @@ def publish(args: Namespace) -> int:
 
 
 def merge(args: Namespace) -> int:
-    """Copy finished cells of other folders of the same plan into RUN, so that machines can share the work."""
-    target = _store(args.run)
+    """Copy finished cells of other folders into RUN, so that machines can share the work; a new RUN takes their plan."""
+    sources = [_store(other) for other in args.others]
+    target = RunStore(_path(args.run))
+    if not (target.path / PLAN_FILE).exists():
+        target.write_plan(sources[0].read_plan())
     wanted = {c.id for c in target.read_plan().cells}
-    for other in args.others:
-        source = _store(other)
+    for source in sources:
         copied = 0
         for cell in source.read_plan().cells:
             if (
@@ -214,7 +216,7 @@ def _absolute(name: str) -> str:
 def _plan(store: RunStore, preset: Preset) -> Plan:
     """The folder's plan while its inputs hold, else a new one that must name the same cells."""
     current = None
-    if (store.path / "plan.json").exists():
+    if (store.path / PLAN_FILE).exists():
         current = store.read_plan()
         if current.inputs == inputs_hash(preset):
             return current
@@ -254,8 +256,12 @@ def _dry_run(plan: Plan, open_cells: list[PlannedCell]) -> int:
     return 0
 
 
+def _path(run: str) -> Path:
+    return Path(run) if Path(run).is_dir() or len(Path(run).parts) > 1 else RUNS / run
+
+
 def _store(run: str) -> RunStore:
-    path = Path(run) if Path(run).is_dir() else RUNS / run
-    if not (path / "plan.json").exists():
+    path = _path(run)
+    if not (path / PLAN_FILE).exists():
         raise UsageError(f"{run}: neither a run folder nor a name under {RUNS}/")
     return RunStore(path)

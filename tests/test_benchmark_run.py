@@ -204,6 +204,11 @@ def test_merge_brings_the_cells_of_another_machine(finished: Path, workplace: Pa
     assert boards(workplace / "runs/whole") == boards(finished / "runs/tiny")
 
 
+def test_merge_into_a_new_folder_takes_the_plan_along(finished: Path, workplace: Path) -> None:
+    assert main(["merge", "kept/board", str(finished / "runs/tiny")]) == 0
+    assert boards(workplace / "kept/board") == boards(finished / "runs/tiny")
+
+
 def test_board_rebuilds_the_same_bytes_from_the_records(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = boards(finished / "runs/tiny")
     shutil.rmtree(finished / "runs/tiny/leaderboards")
