@@ -79,7 +79,7 @@ def publish(args: Namespace) -> int:
 
 
 def merge(args: Namespace) -> int:
-    """Copy finished cells of other folders into RUN, so that machines can share the work; a new RUN takes their plan."""
+    """Copy finished cells of other folders into RUN, to share work between machines; a new RUN takes their plan."""
     sources = [_store(other) for other in args.others]
     target = RunStore(_path(args.run))
     if not (target.path / PLAN_FILE).exists():

@@ -71,6 +71,11 @@ def _look_of(mark: Mark) -> tuple[tuple[float, float, float], float, float]:
         "hairline": (fresh, 0.16, 0.1),
         "oil": (_DARK, 0.22, 1.0),
         "dot": (_PAINT, 0.95, 0.35),
+        "hardening_tint": (_RUST, 0.65, 0.15),
+        "punched_row": (_DARK, 0.80, 0.1),
+        "witness_line": (_METAL, 0.75, 0.1),
+        "tool_marks": (fresh, 0.75, 0.1),
+        "coating_splash": (_DARK, 0.80, 0.1),
     }[mark.kind]
 
 
@@ -149,4 +154,9 @@ _FIELDS: dict[str, Callable[[Mark, Tensor, Tensor], Field]] = {
     "hairline": _scratch,
     "oil": _patch,
     "dot": _disc,
+    "hardening_tint": _disc,
+    "punched_row": _pits,
+    "witness_line": _scratch,
+    "tool_marks": _scores,
+    "coating_splash": _pits,
 }
