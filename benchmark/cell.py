@@ -25,6 +25,7 @@ from reshift.benchmark.preset import ModelSpec, RefinementSpec
 from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.worker import Job
 from reshift.benchmark.world import World
+from reshift.datamodules.dataset import Dataset
 from reshift.datamodules.feature_cache import FrozenFeatures
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule
@@ -52,12 +53,13 @@ def compute_cell(
     """
     started, clock = datetime.now(UTC), time.monotonic()
     spec, cls = next((s, c) for name, s, c in world.models() if name == cell.model)
-    split = world.split(cell.protocol, cell.split)
+    place = world.place(cell.dataset)
+    dataset, split = place.dataset, place.split(cell.protocol, cell.split)
     device = torch.device(job.device)
     budget = cell.identity["budget"]
     new_model = _builder(spec, cls, _seed(cell.seed, "init"))
     untrained = new_model()
-    data = _data(untrained, world, split, budget["batch_size"], cell.seed, device)
+    data = _data(untrained, dataset, split, world.preset.size, budget["batch_size"], cell.seed, device)
     refinement = spec.refinement
     fitting = Fitting(
         new_model,
@@ -70,7 +72,7 @@ def compute_cell(
         by=refinement.by if refinement else "",
         memory=memory if refinement else None,
     )
-    trace = _train(fitting, data, split, world, refinement, budget["steps"])
+    trace = _train(fitting, data, refinement, budget["steps"])
     training = fitting.finish()
     scores = pd.concat([_scored(fitting.model, data, role, device) for role in ("val", "test")], ignore_index=True)
     seconds = time.monotonic() - clock
@@ -87,7 +89,7 @@ def compute_cell(
         control_of=cell.control_of,
         breaks=cell.breaks,
         unit="part" if data.views == "all" else "image",
-        counts=_counts(split, world),
+        counts=_counts(split, dataset.table),
         training=training,
         refinement=trace,
         run={**_circumstances(device), "started": started.isoformat(), "seconds": seconds, "weights": kept},
@@ -118,13 +120,18 @@ def _builder(spec: ModelSpec, cls: type[InspectionModule], seed: int) -> Callabl
 
 
 def _data(
-    model: InspectionModule, world: World, split: Split, batch_size: int, seed: int, device: torch.device
+    model: InspectionModule,
+    dataset: Dataset,
+    split: Split,
+    size: int,
+    batch_size: int,
+    seed: int,
+    device: torch.device,
 ) -> InspectionData:
-    size = world.preset.size
     extractor = model.extractor()
     features = None if extractor is None else FrozenFeatures(extractor, extractor_key(extractor), device)
     return InspectionData(
-        world.dataset,
+        dataset,
         split,
         size=size,
         views=model.views,
@@ -140,9 +147,7 @@ def _data(
     )
 
 
-def _train(
-    fitting: Fitting, data: InspectionData, split: Split, world: World, spec: RefinementSpec | None, steps: int
-) -> dict[str, Any] | None:
+def _train(fitting: Fitting, data: InspectionData, spec: RefinementSpec | None, steps: int) -> dict[str, Any] | None:
     kind = fitting.model.trained_by
     if kind == "nothing":
         return None
@@ -187,14 +192,14 @@ def _scored(model: InspectionModule, data: InspectionData, role: Any, device: to
     return pd.concat([data.rows(role), scores.add_prefix("score:")], axis=1)
 
 
-def _counts(split: Split, world: World) -> dict[str, int]:
-    table = world.dataset.table.set_index("sample")
+def _counts(split: Split, table: pd.DataFrame) -> dict[str, int]:
+    part = table.set_index("sample")["part"]
     counts = {"dropped": split.dropped}
     for role in ("train", "val", "test", "calibration"):
         ids = list(getattr(split, role))
         counts[f"{role}_images"] = len(ids)
-        counts[f"{role}_parts"] = int(table.loc[ids, "part"].nunique())
-    observed = split.observed_labels(world.dataset.table).loc[list(split.train)]
+        counts[f"{role}_parts"] = int(part.loc[ids].nunique())
+    observed = split.observed_labels(table).loc[list(split.train)]
     counts["train_observed_defective"] = int(observed.sum())
     return counts
 

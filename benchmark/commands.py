@@ -153,15 +153,17 @@ def check_data(args: Namespace) -> int:
 
     preset, _ = _preset(args)
     world = World(preset)
-    print("\n".join(check(world.dataset, preset.size)))
-    boards, skipped = world.drawn
-    for drawn in boards:
-        for split in drawn.splits:
-            sizes = f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}, dropped {split.dropped}"
-            broken = f" [breaks: {', '.join(split.breaks)}]" if split.breaks else ""
-            print(f"split    {drawn.name}/{split.name}: {sizes}{broken}")
-    for name, reason in skipped:
-        print(f"skipped  {name}: {reason}")
+    for place in world.places():
+        print("\n".join(check(place.dataset, preset.size)))
+        for board in place.boards:
+            for split in board.splits:
+                sizes = (
+                    f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}, dropped {split.dropped}"
+                )
+                broken = f" [breaks: {', '.join(split.breaks)}]" if split.breaks else ""
+                print(f"split    {board.name}/{split.name}: {sizes}{broken}")
+        for name, reason in place.skipped:
+            print(f"skipped  {name}: {reason}")
     return 0
 
 
@@ -180,10 +182,10 @@ def _preset(args: Namespace) -> tuple[Preset, str]:
         raise UsageError("give --preset NAME or --manifest CSV; `reshift list presets` shows the presets")
     preset, name = load_preset(args.preset or "manifest"), Path(args.preset or args.manifest).stem
     if args.manifest:
-        preset = replace(preset, dataset=DatasetSpec("manifest", {"csv": str(args.manifest)}))
+        preset = replace(preset, datasets=[DatasetSpec("manifest", {"csv": str(args.manifest)})])
     if args.data_root:
-        where = {**preset.dataset.args, "root": str(args.data_root)}
-        preset = replace(preset, dataset=replace(preset.dataset, args=where))
+        root = {"root": str(args.data_root)}
+        preset = replace(preset, datasets=[replace(d, args={**d.args, **root}) for d in preset.datasets])
     if args.models:
         preset = replace(preset, models=_chosen_models(preset, args.models))
     if args.protocols:

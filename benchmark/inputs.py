@@ -20,7 +20,7 @@ def inputs_hash(preset: Preset) -> str:
     for folder, _, names in sorted(os.walk(package, followlinks=True)):
         for name in sorted(n for n in names if n.endswith(".py")):
             digest.update(Path(folder, name).read_bytes())
-    specs = [preset.dataset.args, *(m.args for m in preset.models), *(p.args for p in preset.protocols)]
+    specs = [d.args for d in preset.datasets] + [m.args for m in preset.models] + [p.args for p in preset.protocols]
     paths = [Path(v) for args in specs for v in args.values() if isinstance(v, str) and v]
     paths += [Path(m.use.rpartition(":")[0]) for m in preset.models if ".py:" in m.use]
     for path in paths:

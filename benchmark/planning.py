@@ -13,7 +13,7 @@ from reshift.benchmark.catalog import build, class_key, full_arguments
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import SELECTION, ModelSpec, Preset
 from reshift.benchmark.world import Board, World
-from reshift.datamodules.dataset import PIPELINE_VERSION
+from reshift.datamodules.dataset import PIPELINE_VERSION, Dataset
 from reshift.models.backbone import Backbone
 from reshift.models.base import InspectionModule
 from reshift.refinement.policies import Policy
@@ -31,29 +31,25 @@ def make_plan(preset: Preset, name: str) -> Plan:
         DataError, TableError, SplitError, LookupFailure, ValueError: one line each, see where they are raised.
     """
     world = World(preset)
-    boards, skipped = world.drawn
-    dataset = world.dataset
-    data_key = {
-        "dataset": {"name": dataset.name, "version": dataset.version, "fingerprint": fingerprint(dataset.table)},
-        "size": preset.size,
-        "pipeline": PIPELINE_VERSION,
-    }
     models = [(name, spec, cls, _model_key(preset, spec, cls)) for name, spec, cls in world.models()]
-    pairs = [(board, split, _split_key(preset, board, split)) for board in boards for split in board.splits]
+    pairs = [
+        (place.dataset, board, split, {**_data_key(preset, place.dataset), **_split_key(preset, board, split)})
+        for place in world.places()
+        for board in place.boards
+        for split in board.splits
+    ]
     cells: list[PlannedCell] = []
     for seed in preset.seeds:
-        for board, split, split_key in pairs:
+        for dataset, board, split, split_key in pairs:
             for model, spec, cls, model_key in models:
                 runs_here = any(fnmatch(board.name, pattern) for pattern in spec.protocols)
                 if runs_here and seed in (spec.seeds or preset.seeds):
-                    identity = {**data_key, **split_key, **model_key, "seed": seed}
-                    reason = _not_applicable(split, world, cls)
+                    identity = {**split_key, **model_key, "seed": seed}
+                    reason = _not_applicable(split, dataset, cls)
                     cells.append(_cell(identity, dataset.name, model, board, split, seed, reason))
-    notes = [*dataset.notes, *_notes(preset, world)]
-    if dataset.parts == "assumed":
-        notes.insert(0, "parts: one per image, assumed; intervals and part figures rest on that")
-    skips = tuple((dataset.name, board, reason) for board, reason in skipped)
-    return Plan(name, inputs_hash(preset), tuple(cells), skips, tuple(notes))
+    skips = tuple((p.dataset.name, board, reason) for p in world.places() for board, reason in p.skipped)
+    notes = (*_data_notes([place.dataset for place in world.places()]), *_notes(preset, world))
+    return Plan(name, inputs_hash(preset), tuple(cells), skips, notes)
 
 
 def file_hashes(value: Any) -> Any:
@@ -110,6 +106,14 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
     }
 
 
+def _data_key(preset: Preset, dataset: Dataset) -> dict[str, Any]:
+    return {
+        "dataset": {"name": dataset.name, "version": dataset.version, "fingerprint": fingerprint(dataset.table)},
+        "size": preset.size,
+        "pipeline": PIPELINE_VERSION,
+    }
+
+
 def _split_key(preset: Preset, board: Board, split: Split) -> dict[str, Any]:
     return {
         "protocol": {**class_key(board.cls), "args": file_hashes(board.args), "seed": preset.split_seed},
@@ -141,8 +145,8 @@ def _cell(
     )
 
 
-def _not_applicable(split: Split, world: World, cls: type[InspectionModule]) -> str:
-    observed = split.observed_labels(world.dataset.table).loc[list(split.train)]
+def _not_applicable(split: Split, dataset: Dataset, cls: type[InspectionModule]) -> str:
+    observed = split.observed_labels(dataset.table).loc[list(split.train)]
     if cls.learns_from == "good" and not (observed == 0).any():
         return "training holds no sample observed as good"
     if cls.learns_from == "labels" and observed.nunique() < 2 and _learns(cls):
@@ -157,6 +161,17 @@ def _learns(cls: type[InspectionModule]) -> bool:
 def _overridden(cls: type[InspectionModule]) -> set[str]:
     between = cls.__mro__[: cls.__mro__.index(InspectionModule)]
     return {name for ancestor in between for name in vars(ancestor)}
+
+
+def _data_notes(datasets: list[Dataset]) -> Iterator[str]:
+    # a note that several data sets share is said once; with one data set there is no need to name it
+    said: dict[str, list[str]] = {}
+    for dataset in datasets:
+        assumed = "parts: one per image, assumed; intervals and part figures rest on that"
+        for note in (*([assumed] if dataset.parts == "assumed" else []), *dataset.notes):
+            said.setdefault(note, []).append(dataset.name)
+    for note, names in said.items():
+        yield note if len(names) == len(datasets) else f"{', '.join(names)}: {note}"
 
 
 def _notes(preset: Preset, world: World) -> Iterator[str]:

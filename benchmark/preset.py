@@ -21,10 +21,17 @@ class PresetError(ValueError):
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Which reader (`use`: short name, `pkg.mod:Class` or `file.py:Class`) with which arguments."""
+    """Which reader (`use`: short name, `pkg.mod:Class` or `file.py:Class`) with which arguments.
+
+    Attributes:
+        name: what boards call it; the data set's own name where empty.
+        protocols: shell patterns of the boards it is for; all by default.
+    """
 
     use: str
     args: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    protocols: list[str] = field(default_factory=lambda: ["*"])
 
 
 @dataclass(frozen=True)
@@ -93,7 +100,7 @@ class Preset:
     """
 
     description: str
-    dataset: DatasetSpec
+    datasets: list[DatasetSpec]
     protocols: list[ProtocolSpec]
     models: list[ModelSpec]
     size: int = 128
@@ -133,7 +140,7 @@ def load_preset(name_or_file: str) -> Preset:
     except yaml.YAMLError as error:
         raise PresetError(f"{name_or_file}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):
-        raise PresetError(f"{name_or_file}: a preset is a mapping with the keys dataset, protocols and models")
+        raise PresetError(f"{name_or_file}: a preset is a mapping with the keys datasets, protocols and models")
     return parse_preset(raw, name_or_file)
 
 
@@ -157,7 +164,7 @@ def parse_preset(raw: dict[str, Any], source: str) -> Preset:
     for key in ("size", "steps", "batch_size", "checks"):
         if getattr(preset, key) < 1:
             raise PresetError(f"preset {source}: {key} is {getattr(preset, key)}, but must be at least 1")
-    for key in ("seeds", "protocols", "models"):
+    for key in ("datasets", "seeds", "protocols", "models"):
         if not getattr(preset, key):
             raise PresetError(f"preset {source}: {key} is empty; name at least one")
     return preset

@@ -1,15 +1,16 @@
-"""What a preset means on this machine: the data set, its splits and the model classes, built from their specs."""
+"""What a preset means on this machine: data sets, their splits and the model classes, built from their specs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
-from functools import cached_property
 from typing import Any
 
+import pandas as pd
+
 from reshift.benchmark.catalog import build, find_class, full_arguments
-from reshift.benchmark.preset import ModelSpec, Preset, ProtocolSpec
+from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, ProtocolSpec
 from reshift.datamodules.dataset import Dataset, Reader
 from reshift.models.base import InspectionModule
 from reshift.splits.protocol import Protocol, Skip, Split, collect_splits
@@ -31,48 +32,72 @@ class Board:
     splits: tuple[Split, ...]
 
 
-class World:
-    """A preset with its names looked up. Reading data and drawing splits happens on first use, once."""
+@dataclass(frozen=True)
+class Place:
+    """A data set of a preset with what can be done on it: its boards, and (board, reason) of protocols that skip."""
 
-    def __init__(self, preset: Preset) -> None:
-        self.preset = preset
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The data set, read from disk; raises DataError or TableError."""
-        spec = self.preset.dataset
-        cls = find_class(spec.use, READERS, Reader)  # type: ignore[type-abstract]
-        return build(cls, full_arguments(cls, spec.args, f"dataset {spec.use}")).read()
-
-    @cached_property
-    def drawn(self) -> tuple[tuple[Board, ...], tuple[tuple[str, str], ...]]:
-        """The boards with their splits, each verified, and (board, reason) of the protocols that skip."""
-        boards: list[Board] = []
-        skipped: list[tuple[str, str]] = []
-        seen: set[str] = set()
-        for spec in self.preset.protocols:
-            cls = find_class(spec.use, PROTOCOLS, Protocol)  # type: ignore[type-abstract]
-            name = spec.name or cls.name
-            if name in seen:
-                raise ValueError(f"two protocols write the board {name!r}; give one of them another name")
-            seen.add(name)
-            args = full_arguments(cls, spec.args, f"protocol {spec.use}")
-            try:
-                splits, reason = self._splits(build(cls, args), spec)
-            except Skip as skip:
-                splits, reason = (), str(skip)
-            if splits:
-                boards.append(Board(name, spec, cls, args, splits))
-            if reason:
-                skipped.append((name, reason))
-        return tuple(boards), tuple(skipped)
+    dataset: Dataset
+    boards: tuple[Board, ...]
+    skipped: tuple[tuple[str, str], ...]
 
     def split(self, board: str, name: str) -> Split:
         """A split by the names a plan uses."""
-        for candidate in self.drawn[0]:
-            if candidate.name == board:
-                return next(split for split in candidate.splits if split.name == name)
-        raise KeyError(f"no board {board!r}")
+        splits = next(candidate.splits for candidate in self.boards if candidate.name == board)
+        return next(split for split in splits if split.name == name)
+
+
+class World:
+    """A preset with its names looked up. Data are read and splits drawn on first use, once, data set by data set."""
+
+    def __init__(self, preset: Preset) -> None:
+        self.preset = preset
+        self._read: list[Place] = []
+
+    def places(self) -> Iterator[Place]:
+        """The data sets in the preset's order, each read when it is reached.
+
+        Raises:
+            DataError, TableError, SplitError, LookupFailure: see where they are raised.
+            ValueError: two data sets or two boards of one name.
+        """
+        for number, spec in enumerate(self.preset.datasets):
+            if number == len(self._read):
+                place = self._place(spec)
+                if any(place.dataset.name == other.dataset.name for other in self._read):
+                    raise ValueError(f"two data sets are called {place.dataset.name!r}; give one of them another name")
+                self._read.append(place)
+            yield self._read[number]
+
+    def place(self, dataset: str) -> Place:
+        """A data set by its name."""
+        return next(place for place in self.places() if place.dataset.name == dataset)
+
+    def _place(self, spec: DatasetSpec) -> Place:
+        reader = find_class(spec.use, READERS, Reader)  # type: ignore[type-abstract]
+        dataset = build(reader, full_arguments(reader, spec.args, f"dataset {spec.use}")).read()
+        if spec.name:
+            dataset = replace(dataset, name=spec.name)
+        boards: list[Board] = []
+        skipped: list[tuple[str, str]] = []
+        seen: set[str] = set()
+        for wanted in self.preset.protocols:
+            cls = find_class(wanted.use, PROTOCOLS, Protocol)  # type: ignore[type-abstract]
+            name = wanted.name or cls.name
+            if name in seen:
+                raise ValueError(f"two protocols write the board {name!r}; give one of them another name")
+            seen.add(name)
+            if not any(fnmatch(name, pattern) for pattern in spec.protocols):
+                continue
+            args = full_arguments(cls, wanted.args, f"protocol {wanted.use}")
+            try:
+                splits, reason = self._splits(build(cls, args), wanted, dataset.table)
+            except Skip as skip:
+                splits, reason = (), str(skip)
+            if splits:
+                boards.append(Board(name, wanted, cls, args, splits))
+            if reason:
+                skipped.append((name, reason))
+        return Place(dataset, tuple(boards), tuple(skipped))
 
     def model_class(self, spec: ModelSpec) -> type[InspectionModule]:
         """The class of a model; raises LookupFailure."""
@@ -89,14 +114,14 @@ class World:
             seen.add(name)
             yield name, spec, cls
 
-    def _splits(self, protocol: Protocol, spec: ProtocolSpec) -> tuple[tuple[Split, ...], str]:
+    def _splits(self, protocol: Protocol, spec: ProtocolSpec, table: pd.DataFrame) -> tuple[tuple[Split, ...], str]:
         """The wanted splits, verified, and why others of this protocol cannot be had, or ""."""
-        protocol.check_columns(self.dataset.table)
-        found, reason = collect_splits(protocol, self.dataset.table, self.preset.split_seed)
+        protocol.check_columns(table)
+        found, reason = collect_splits(protocol, table, self.preset.split_seed)
         kept = tuple(s for s in found if any(fnmatch(s.name, pattern) for pattern in spec.splits))
         if found and not kept:
             names = ", ".join(s.name for s in found)
             raise ValueError(f"protocol {spec.use}: splits {spec.splits} match none of: {names}")
         for split in kept:
-            verify(split, self.dataset.table)
+            verify(split, table)
         return kept, reason

@@ -62,7 +62,7 @@ def test_the_protocol_and_the_data_set_run_from_a_preset(project: Path) -> None:
     (project / "my_file.py").write_text(example("HalfAndHalf") + "\n\n" + example("TwoFolders"), encoding="utf-8")
     (project / "mine.yaml").write_text(
         "description: mine\n"
-        "dataset: {use: 'my_file.py:TwoFolders', args: {root: sorted}}\n"
+        "datasets: [{use: 'my_file.py:TwoFolders', args: {root: sorted}}]\n"
         "size: 32\nseeds: [0]\nsteps: 4\n"
         "protocols: [{use: 'my_file.py:HalfAndHalf'}]\n"
         "models: [{use: size_brightness}]\n",
