@@ -6,7 +6,9 @@ import platform
 import random
 import subprocess
 import time
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -23,6 +25,8 @@ from reshift.benchmark.catalog import build, class_key, full_arguments
 from reshift.benchmark.fitting import Fitting, PrefixMemory
 from reshift.benchmark.preset import ModelSpec, RefinementSpec
 from reshift.benchmark.scoring import score_rows
+from reshift.benchmark.sharing import training_key
+from reshift.benchmark.tuning import configurations, trial_report, validation_value
 from reshift.benchmark.worker import Job
 from reshift.benchmark.world import World
 from reshift.datamodules.dataset import Dataset
@@ -39,13 +43,30 @@ from reshift.splits.protocol import Split, unit_hash
 KEPT_WEIGHTS_BYTES = 20 * 2**20
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, and what a record says of its training and of its refinement."""
+
+    model: InspectionModule
+    training: dict[str, Any] | None
+    refinement: dict[str, Any] | None
+
+
+class BundleMemory:
+    """What the cells of a bundle share: trained models by `training_key`, first phases by trial."""
+
+    def __init__(self) -> None:
+        self.trained: dict[str, Trained] = {}
+        self.prefixes: dict[int, PrefixMemory] = defaultdict(PrefixMemory)
+
+
 def compute_cell(
-    cell: PlannedCell, world: World, job: Job, memory: PrefixMemory, folder: Path
+    cell: PlannedCell, world: World, job: Job, memory: BundleMemory, folder: Path
 ) -> tuple[Record, pd.DataFrame]:
     """Train and score a planned cell.
 
     Args:
-        memory: shared by cells that differ in their refinement policy only.
+        memory: shared by the cells of one bundle, see `sharing`.
         folder: the cell's own, where its weights may go.
 
     Returns:
@@ -56,27 +77,18 @@ def compute_cell(
     place = world.place(cell.dataset)
     dataset, split = place.dataset, place.split(cell.protocol, cell.split)
     device = torch.device(job.device)
-    budget = cell.identity["budget"]
-    new_model = _builder(spec, cls, _seed(cell.seed, "init"))
-    untrained = new_model()
-    data = _data(untrained, dataset, split, world.preset.size, budget["batch_size"], cell.seed, device)
-    refinement = spec.refinement
-    fitting = Fitting(
-        new_model,
-        data,
-        steps=budget["steps"],
-        every=max(1, budget["steps"] // budget["checks"]),
-        select_from=max(untrained.select_after, refinement.first if refinement else 0.0),
-        seed=_seed(cell.seed, "training"),
-        device=device,
-        by=refinement.by if refinement else "",
-        memory=memory if refinement else None,
-    )
-    trace = _train(fitting, data, refinement, budget["steps"])
-    training = fitting.finish()
-    scores = pd.concat([_scored(fitting.model, data, role, device) for role in ("val", "test")], ignore_index=True)
+
+    def data_for(model: InspectionModule) -> InspectionData:
+        return _data(model, dataset, split, world.preset.size, cell.identity["budget"]["batch_size"], cell.seed, device)
+
+    key = training_key(cell.identity)
+    if key not in memory.trained:
+        memory.trained[key] = _tuned(cell, spec, cls, data_for, world.preset.trials, memory, device)
+    trained = memory.trained[key]
+    data = data_for(trained.model)
+    scores = pd.concat([_scored(trained.model, data, role, device) for role in ("val", "test")], ignore_index=True)
     seconds = time.monotonic() - clock
-    kept = _keep_weights(fitting.model, folder) if job.keep_weights == "best" else "not asked for"
+    kept = _keep_weights(trained.model, folder) if job.keep_weights == "best" else "not asked for"
     record = Record(
         cell=cell.id,
         identity=cell.identity,
@@ -90,8 +102,8 @@ def compute_cell(
         breaks=cell.breaks,
         unit="part" if data.views == "all" else "image",
         counts=_counts(split, dataset.table),
-        training=training,
-        refinement=trace,
+        training=trained.training,
+        refinement=trained.refinement,
         run={**_circumstances(device), "started": started.isoformat(), "seconds": seconds, "weights": kept},
     )
     return record, scores
@@ -107,9 +119,61 @@ def extractor_key(extractor: nn.Module) -> str:
     return f"{type(extractor).__name__}-{digest.hexdigest()}"
 
 
-def _builder(spec: ModelSpec, cls: type[InspectionModule], seed: int) -> Callable[[], InspectionModule]:
+def _tuned(
+    cell: PlannedCell,
+    spec: ModelSpec,
+    cls: type[InspectionModule],
+    data_for: Callable[[InspectionModule], InspectionData],
+    trials: int,
+    memory: BundleMemory,
+    device: torch.device,
+) -> Trained:
+    """Train every configuration that tuning gives this model and keep the best on validation."""
     args = full_arguments(cls, spec.args, f"model {spec.name or spec.use}")
+    tried = configurations(cls, args, trials)
+    values: list[tuple[float, float]] = []
+    best: Trained | None = None
+    for trial, changes in enumerate(tried):
+        new_model = _builder(cls, {**args, **changes}, _seed(cell.seed, "init"))
+        data = data_for(new_model())
+        trained, loss = _fitted(cell, spec.refinement, new_model, data, memory.prefixes[trial], device)
+        if len(tried) == 1:
+            return trained
+        value = validation_value(trained.model, _scored(trained.model, data, "val", device), loss)
+        if best is None or value < min(values):
+            best = trained
+        values.append(value)
+    assert best is not None
+    return replace(best, training={**(best.training or {}), **trial_report(tried, values, values.index(min(values)))})
 
+
+def _fitted(
+    cell: PlannedCell,
+    refinement: RefinementSpec | None,
+    new_model: Callable[[], InspectionModule],
+    data: InspectionData,
+    prefix: PrefixMemory,
+    device: torch.device,
+) -> tuple[Trained, float]:
+    """One configuration trained, and its lowest validation loss (infinite for closed forms)."""
+    budget, select_after = cell.identity["budget"], new_model().select_after
+    fitting = Fitting(
+        new_model,
+        data,
+        steps=budget["steps"],
+        every=max(1, budget["steps"] // budget["checks"]),
+        select_from=max(select_after, refinement.first if refinement else 0.0),
+        seed=_seed(cell.seed, "training"),
+        device=device,
+        by=refinement.by if refinement else "",
+        memory=prefix if refinement else None,
+    )
+    trace = _train(fitting, data, refinement, budget["steps"])
+    training = fitting.finish()
+    return Trained(fitting.model, training, trace), fitting.best_loss
+
+
+def _builder(cls: type[InspectionModule], args: dict[str, Any], seed: int) -> Callable[[], InspectionModule]:
     def new_model() -> InspectionModule:
         random.seed(seed)
         np.random.seed(seed)

@@ -90,6 +90,14 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     listing = add("list", commands.list_things, "what the suite holds", "reshift list models")
     listing.add_argument("what", choices=["datasets", "protocols", "models", "presets"])
 
+    data = add(
+        "data",
+        commands.data,
+        "where a data set comes from, its licence and size, how to get and how to verify it",
+        "reshift data mvtec_ad",
+    )
+    data.add_argument("name", help="a data set of `reshift list datasets`, pkg.mod:Class or file.py:Class")
+
     manifest = add(
         "manifest",
         commands.manifest,
@@ -125,6 +133,8 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
 def _add_source(parser: ArgumentParser) -> None:
     parser.add_argument("--preset", type=str | None, default=None, help="a preset's name, or a YAML file")
     parser.add_argument("--manifest", type=Path | None, default=None, help="a CSV of one's own pictures")
+    parser.add_argument("--dataset", type=str | None, default=None, help="a data set of `reshift list datasets`")
+    parser.add_argument("--dataset-args", type=dict, default={}, help="its arguments, e.g. '{category: screw}'")
     parser.add_argument("--data-root", type=Path | None, default=None, help="folder of the preset's data set")
     parser.add_argument("--weights", type=str | None, default=None, help="backbone weights: hub, none, or a file")
     parser.add_argument("--models", nargs="+", default=[], help="only these rows of the preset, or file.py:Class")

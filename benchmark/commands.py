@@ -132,6 +132,18 @@ def list_things(args: Namespace) -> int:
     return 0
 
 
+def data(args: Namespace) -> int:
+    """Where a data set comes from and how to verify a copy."""
+    from reshift.benchmark.catalog import find_class
+    from reshift.benchmark.world import READERS
+    from reshift.datamodules.dataset import Reader
+    from reshift.datamodules.source import source_lines
+
+    reader = find_class(args.name, READERS, Reader)  # type: ignore[type-abstract]
+    print("\n".join(source_lines(reader.name or reader.__name__, reader.source)))
+    return 0
+
+
 def manifest(args: Namespace) -> int:
     """Draft a manifest from a folder of pictures and say what was understood."""
     from reshift.datamodules.draft_manifest import draft_manifest
@@ -178,9 +190,15 @@ def check_model(args: Namespace) -> int:
 
 
 def _preset(args: Namespace) -> tuple[Preset, str]:
-    if not (args.preset or args.manifest):
-        raise UsageError("give --preset NAME or --manifest CSV; `reshift list presets` shows the presets")
-    preset, name = load_preset(args.preset or "manifest"), Path(args.preset or args.manifest).stem
+    if not (args.preset or args.manifest or args.dataset):
+        raise UsageError(
+            "give --preset NAME, --manifest CSV or --dataset NAME; `reshift list presets` and `reshift list datasets` "
+            "show what there is"
+        )
+    # Preset manifest runs every protocol that the columns of any data set carry.
+    preset, name = load_preset(args.preset or "manifest"), Path(args.preset or args.manifest or args.dataset).stem
+    if args.dataset:
+        preset = replace(preset, datasets=[DatasetSpec(_absolute(args.dataset), args.dataset_args)])
     if args.manifest:
         preset = replace(preset, datasets=[DatasetSpec("manifest", {"csv": str(args.manifest)})])
     if args.data_root:

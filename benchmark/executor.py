@@ -11,8 +11,9 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from reshift.benchmark.progress import RunProgress
+from reshift.benchmark.sharing import prefix_key
 from reshift.benchmark.worker import Job, run_bundle, start_worker
-from reshift.results.plan import PlannedCell, canonical_json
+from reshift.results.plan import PlannedCell
 from reshift.results.record import read_header
 from reshift.results.store import RunStore, Status
 
@@ -20,16 +21,13 @@ RETRIES = 1  # of a cell whose worker died; a cell that raised is retried by the
 
 
 def bundles(cells: Sequence[PlannedCell]) -> list[list[PlannedCell]]:
-    """Group cells that differ in their refinement policy only: their first phase is the same training.
+    """Group cells that share their training, or its first phase.
 
     Bundles come in the order of their first cell, so an interrupted run is complete for early seeds.
     """
     groups: dict[str, list[PlannedCell]] = defaultdict(list)
     for cell in cells:
-        shared = dict(cell.identity)
-        if shared.get("refinement"):
-            shared["refinement"] = {k: v for k, v in shared["refinement"].items() if k != "policy"}
-        groups[canonical_json(shared)].append(cell)
+        groups[prefix_key(cell.identity)].append(cell)
     return list(groups.values())
 
 

@@ -19,7 +19,7 @@ Snapshot = tuple[dict[str, Tensor], Progress]
 
 
 class PrefixMemory:
-    """The first phase of training, kept for cells that differ in nothing but what they refine afterwards."""
+    """The first phase of training, kept for fits that differ in nothing but what they refine afterwards."""
 
     def __init__(self) -> None:
         self.snapshot: Snapshot | None = None
@@ -90,6 +90,11 @@ class Fitting:
         if name not in scores:
             raise ValueError(f"refinement by {name!r}: this model scores {', '.join(scores.columns)}")
         return scores[name].to_numpy()
+
+    @property
+    def best_loss(self) -> float:
+        """The lowest validation loss so far, infinite where nothing was selected."""
+        return self.training.progress.best_loss if self.training is not None else float("inf")
 
     def finish(self) -> dict[str, Any] | None:
         """Put the selected state in place; what a record says of training."""

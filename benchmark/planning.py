@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from reshift.benchmark.catalog import build, class_key, full_arguments
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import SELECTION, ModelSpec, Preset
+from reshift.benchmark.tuning import configurations
 from reshift.benchmark.world import Board, World
 from reshift.datamodules.dataset import PIPELINE_VERSION, Dataset
 from reshift.models.backbone import Backbone
@@ -93,7 +94,12 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
     if spec.refinement is not None:
         policy = full_arguments(_Refined, {"policy": spec.refinement.policy}, where)
         refinement = {**asdict(spec.refinement), **policy}
+    tuning = {}
+    if len(configurations(cls, args, preset.trials)) > 1:
+        space = {name: asdict(range_) for name, range_ in cls.space.items()}
+        tuning = {"tuning": {"trials": preset.trials, "space": space}}
     return {
+        **tuning,
         "model": {**class_key(cls), "args": file_hashes(args)},
         "weights": backbone.weights_hash if args.get("weights") == "hub" and isinstance(backbone, Backbone) else None,
         "refinement": refinement,
@@ -115,9 +121,12 @@ def _data_key(preset: Preset, dataset: Dataset) -> dict[str, Any]:
 
 
 def _split_key(preset: Preset, board: Board, split: Split) -> dict[str, Any]:
+    named: dict[str, Any] = {"name": split.name, "digest": split.digest}
+    if split.test_shift:
+        named["trains_as"] = replace(split, test_shift=None).digest
     return {
         "protocol": {**class_key(board.cls), "args": file_hashes(board.args), "seed": preset.split_seed},
-        "split": {"name": split.name, "digest": split.digest},
+        "split": named,
     }
 
 
@@ -181,8 +190,14 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     yield (
         f"budget: {preset.steps} optimiser steps of {preset.batch_size} rows, {preset.size} px, "
         f"{len(preset.seeds)} seed{'s' * (len(preset.seeds) > 1)}; the state with the lowest validation loss is kept; "
-        f"hyper-parameters are the preset's, no search by the suite"
+        + (
+            f"{preset.trials} configurations of each model, its own and random ones of its space, chosen on validation"
+            if preset.trials > 1
+            else "no search: hyper-parameters are the preset's or defaults (tuning budget 1)"
+        )
     )
+    for name, _, cls in world.models() if preset.trials > 1 else ():
+        yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
     for name, spec, _ in world.models():
         if spec.steps or spec.batch_size:
             yield f"{name}: {spec.steps or preset.steps} steps of {spec.batch_size or preset.batch_size} rows"

@@ -97,6 +97,8 @@ class Preset:
         split_seed: the protocols' seed.
         steps, batch_size: optimiser steps (pre-training and refinement included) and rows a step.
         checks: how often validation is looked at; the state with the lowest validation loss is kept.
+        trials: configurations tried for every model on every split, the first as the preset has it, the others drawn
+            from the model's declared space; the best on validation is kept.
     """
 
     description: str
@@ -109,6 +111,7 @@ class Preset:
     steps: int = 1000
     batch_size: int = 32
     checks: int = 10
+    trials: int = 1
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, e.g. for the hash of a plan's inputs."""
@@ -161,7 +164,7 @@ def parse_preset(raw: dict[str, Any], source: str) -> Preset:
         for m in preset.models
     ]
     preset = replace(preset, models=models)
-    for key in ("size", "steps", "batch_size", "checks"):
+    for key in ("size", "steps", "batch_size", "checks", "trials"):
         if getattr(preset, key) < 1:
             raise PresetError(f"preset {source}: {key} is {getattr(preset, key)}, but must be at least 1")
     for key in ("datasets", "seeds", "protocols", "models"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from reshift.benchmark.preset import Preset
+from reshift.benchmark.sharing import training_key
 from reshift.results.lease import LeaseHeld
 from reshift.results.store import RunStore, Status
 
@@ -48,14 +49,15 @@ def start_worker() -> None:
 
 
 def run_bundle(job: Job, cells: Sequence[str]) -> None:
-    """Compute cells that may share a prefix of training. Each leaves a record or a failure; none stops the others."""
-    from reshift.benchmark.cell import compute_cell
-    from reshift.benchmark.fitting import PrefixMemory
+    """Compute cells that may share training. Each leaves a record or a failure; none stops the others."""
+    from reshift.benchmark.cell import BundleMemory, compute_cell
 
     store = RunStore(job.run)
     planned = {cell.id: cell for cell in store.read_plan().cells}
-    memory = PrefixMemory()
-    for cell in cells:
+    memory = BundleMemory()
+    for position, cell in enumerate(cells):
+        wanted = {training_key(planned[other].identity) for other in cells[position:]}
+        memory.trained = {key: trained for key, trained in memory.trained.items() if key in wanted}
         if store.status(cell) is Status.DONE:
             continue
         try:

@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 
 import pandas as pd
 
+from reshift.datamodules.source import Source
+
 Parts = Literal["given", "inferred", "assumed"]
 
 PIPELINE_VERSION = 1
@@ -40,10 +42,15 @@ class Dataset:
 
 
 class Reader(ABC):
-    """Reads one layout from disk. Subclass it in one file; parameters (the root among them) go to `__init__`."""
+    """Reads one layout from disk. Subclass it in one file; parameters (the root among them) go to `__init__`.
+
+    Class attributes: `name` (short, unique), `version` (raise it when the table changes), `source` (where the pictures
+    come from and how to tell that a copy is whole; None where the author of a reader states nothing).
+    """
 
     name: ClassVar[str] = ""
     version: ClassVar[int] = 1
+    source: ClassVar[Source | None] = None
 
     @abstractmethod
     def read(self) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import torch
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -23,6 +24,7 @@ from reshift.datamodules.order import RowStream
 from reshift.datamodules.progress import Progress, StderrProgress
 from reshift.datamodules.rows import ABSENT, Role, Views
 from reshift.datamodules.split_rows import Index, LearnsFrom, SplitRows
+from reshift.datamodules.test_shift import disturbed
 from reshift.splits.protocol import Split
 
 Batch = dict[str, Tensor]
@@ -209,15 +211,30 @@ class InspectionData(LightningDataModule):
 
     @cached_property
     def _image_source(self) -> ImageSource:
-        return ImageSource(self.images, self.augmentation, self.score_augmentation, self.seed_augmentation)
+        return self._images_of(self.images)
 
     @cached_property
     def _source(self) -> ImageSource | FeatureSource:
-        if self.features is None:
-            return self._image_source
+        return self._image_source if self.features is None else self._features_of(self.images, self.features)
+
+    def _disturbed(self, images: bool) -> tuple[ImageSource | FeatureSource, NDArray[np.int64]]:
+        """What test pictures look like after the split's disturbance, and where each slot's picture lies in it."""
+        assert self.split.test_shift is not None
+        slots = self._rows.of("test").images
+        rows = np.unique(slots[slots != ABSENT])
+        moved = np.where(slots == ABSENT, ABSENT, np.searchsorted(rows, slots))
+        shown = disturbed(self.images, rows, self.split.test_shift)
+        if images or self.features is None:
+            return self._images_of(shown), moved
+        return self._features_of(shown, self.features), moved
+
+    def _images_of(self, images: CachedImages) -> ImageSource:
+        return ImageSource(images, self.augmentation, self.score_augmentation, self.seed_augmentation)
+
+    def _features_of(self, images: CachedImages, features: FrozenFeatures) -> FeatureSource:
         return FeatureSource(
-            self.images,
-            self.features,
+            images,
+            features,
             self.augmentation,
             self.score_augmentation,
             self.score_copies,
@@ -229,8 +246,14 @@ class InspectionData(LightningDataModule):
         self, role: Role, kept: Index, copies: int, labels: Callable[[Tensor], Batch], images: bool = False
     ) -> DataLoader[Batch]:
         self._rows.some(role, kept)
-        source = self._image_source if images else self._source
-        slots = self._rows.of(role).images
+        source, slots = (
+            self._disturbed(images)
+            if role == "test" and self.split.test_shift
+            else (
+                self._image_source if images else self._source,
+                self._rows.of(role).images,
+            )
+        )
 
         def build(number: int) -> Batch:
             index = kept[number * self.batch_size : (number + 1) * self.batch_size]

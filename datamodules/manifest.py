@@ -10,6 +10,7 @@ import pandas as pd
 from reshift.datamodules.dataset import DataError, Dataset, Parts, Reader
 from reshift.datamodules.image_cache import content_hash
 from reshift.datamodules.label_words import LABEL_WORDS
+from reshift.datamodules.source import Source
 from reshift.splits.samples import validate_table
 
 REQUIRED = ("image", "label")
@@ -32,6 +33,13 @@ class Manifest(Reader):
 
     name: ClassVar[str] = "manifest"
     version: ClassVar[int] = 1
+    source: ClassVar[Source | None] = Source(
+        address="your own pictures",
+        licence="yours to say",
+        size="as many pictures as the CSV has rows",
+        get="reshift manifest FOLDER drafts the CSV from a folder of pictures",
+        verify="reshift check-data reports as many images as the CSV has rows, with the labels and parts you expect",
+    )
 
     def __init__(self, csv: Path, root: Path | None = None, name: str | None = None) -> None:
         self.csv = Path(csv)

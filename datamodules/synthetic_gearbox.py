@@ -12,6 +12,7 @@ from reshift.datamodules.dataset import Dataset, Reader
 from reshift.datamodules.gearbox.knobs import Knobs
 from reshift.datamodules.gearbox.world import TABLE, build_world
 from reshift.datamodules.progress import StderrProgress
+from reshift.datamodules.source import Source
 from reshift.splits.samples import validate_table
 
 
@@ -41,6 +42,13 @@ class SyntheticGearbox(Reader):
 
     name: ClassVar[str] = "synthetic_gearbox"
     version: ClassVar[int] = 2
+    source: ClassVar[Source | None] = Source(
+        address="rendered on this machine; no photograph of a real part is among them",
+        licence="none is needed for pictures that you render yourself",
+        size="parts x views pictures, by default 200 x 5 = 1000 of 128 x 128 pixels",
+        get="nothing to download: made on first use and kept in the cache",
+        verify="reshift check-data reports parts x views images, by default 1000 images of 200 parts",
+    )
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, final
 
@@ -10,6 +11,8 @@ import torch
 from lightning import LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
+
+from reshift.models.search_space import Range
 
 Batch = dict[str, Tensor]
 
@@ -61,6 +64,7 @@ class InspectionModule(LightningModule):
         train_copies: augmented copies of each training sample in a batch.
         score_copies: transforms a sample is scored under; the base averages the scores.
         select_after: share of the steps before which validation is not looked at (pre-training).
+        space: constructor arguments that tuning may draw, and from where; none means there is nothing to tune.
     """
 
     name: ClassVar[str] = ""
@@ -70,6 +74,7 @@ class InspectionModule(LightningModule):
     train_copies: int = 1
     score_copies: int = 1
     select_after: float = 0.0
+    space: ClassVar[Mapping[str, Range]] = {}
 
     info: TrainingInfo
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,7 @@ from reshift.losses.weighted_cross_entropy import weighted_cross_entropy
 from reshift.models.backbone import Backbone
 from reshift.models.base import Batch, InspectionModule
 from reshift.models.cosine_schedule import adam_with_cosine
+from reshift.models.search_space import LogUniform, Range
 
 
 class Classifier(InspectionModule):
@@ -25,6 +27,7 @@ class Classifier(InspectionModule):
     """
 
     name: ClassVar[str] = "classifier"
+    space: ClassVar[Mapping[str, Range]] = {"lr": LogUniform(1e-5, 1e-2), "weight_decay": LogUniform(1e-6, 1e-2)}
 
     def __init__(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -10,6 +11,7 @@ from reshift.losses.soft_nearest_neighbour import soft_nearest_neighbour
 from reshift.losses.weighted_cross_entropy import corrected_label
 from reshift.models.base import Batch
 from reshift.models.classifier import Classifier
+from reshift.models.search_space import Choice, LogUniform, Range
 
 
 class ContrastiveClassifier(Classifier):
@@ -22,6 +24,11 @@ class ContrastiveClassifier(Classifier):
     """
 
     name: ClassVar[str] = "contrastive_classifier"
+    space: ClassVar[Mapping[str, Range]] = {
+        **Classifier.space,
+        "alpha": LogUniform(0.02, 2.0),
+        "temperature": Choice((0.1, 0.5, 2.0)),
+    }
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import albumentations as A
@@ -16,6 +16,7 @@ from torchvision.transforms.v2.functional import gaussian_blur, rotate
 from reshift.models.backbone import Backbone
 from reshift.models.base import Batch, InspectionModule
 from reshift.models.flow import CouplingFlow
+from reshift.models.search_space import LogUniform, Range
 
 
 class DifferNet(InspectionModule):
@@ -38,6 +39,7 @@ class DifferNet(InspectionModule):
 
     name: ClassVar[str] = "differnet"
     learns_from: Literal["labels", "good"] = "good"
+    space: ClassVar[Mapping[str, Range]] = {"lr": LogUniform(3e-5, 3e-3), "weight_decay": LogUniform(1e-6, 1e-2)}
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 import albumentations as A
@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from reshift.models.backbone import Backbone
 from reshift.models.base import Batch, InspectionModule
 from reshift.models.logistic import StandardisedLogistic
+from reshift.models.search_space import LogUniform, Range
 
 
 class LogisticProbe(InspectionModule):
@@ -26,6 +27,7 @@ class LogisticProbe(InspectionModule):
     """
 
     name: ClassVar[str] = "logistic_probe"
+    space: ClassVar[Mapping[str, Range]] = {"inverse_penalty": LogUniform(1e-4, 1e2)}
 
     def __init__(
         self,

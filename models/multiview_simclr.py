@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 import albumentations as A
@@ -14,6 +15,7 @@ from reshift.losses.weighted_cross_entropy import weighted_cross_entropy
 from reshift.models.backbone import Backbone
 from reshift.models.base import Batch, InspectionModule
 from reshift.models.cosine_schedule import adam_with_cosine
+from reshift.models.search_space import Choice, LogUniform, Range
 
 
 class MultiviewSimCLR(InspectionModule):
@@ -36,6 +38,12 @@ class MultiviewSimCLR(InspectionModule):
     name: ClassVar[str] = "multiview_simclr"
     views: Literal["one", "all"] = "all"
     train_copies: int = 2
+    space: ClassVar[Mapping[str, Range]] = {
+        "lr": LogUniform(1e-5, 1e-2),
+        "weight_decay": LogUniform(1e-6, 1e-2),
+        "temperature": Choice((0.1, 0.2, 0.5)),
+        "pretrain_share": Choice((0.25, 0.5, 0.75)),
+    }
 
     def __init__(
         self,

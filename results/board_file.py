@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 
 from reshift.results.board_rows import MEAN, POOLED, WORST, Row
+from reshift.results.csv_bytes import csv_bytes
 from reshift.results.evaluation import LEVELS
 from reshift.results.metrics import ALL, WORSE
 from reshift.results.plan import Plan
@@ -42,7 +41,7 @@ def position(row: Row) -> tuple[object, ...]:
 
 def rows_bytes(rows: Iterable[Row]) -> bytes:
     """The CSV of a board: utf-8, `\\n`, six decimals; a missing number is an empty field."""
-    return _csv(COLUMNS, ([getattr(row, column) for column in COLUMNS] for row in rows))
+    return csv_bytes(COLUMNS, ([getattr(row, column) for column in COLUMNS] for row in rows))
 
 
 def cost_bytes(plan: Plan, records: Mapping[str, Record]) -> bytes:
@@ -60,21 +59,4 @@ def cost_bytes(plan: Plan, records: Mapping[str, Record]) -> bytes:
         memory = [int(r.run["peak_bytes"]) for r in found if "peak_bytes" in r.run]
         mean = sum(seconds) / len(seconds) if seconds else None
         lines.append([*key, len(found), mean, max(seconds, default=None), max(memory, default=None)])
-    return _csv(COST_COLUMNS, lines)
-
-
-def _csv(header: Iterable[str], lines: Iterable[Iterable[object]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([_field(value) for value in line] for line in lines)
-    return text.getvalue().encode()
-
-
-def _field(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float):
-        # Adding zero turns -0.000000, which depends on the machine's rounding, into 0.000000.
-        return f"{round(value, 6) + 0.0:.6f}"
-    return str(value)
+    return csv_bytes(COST_COLUMNS, lines)

@@ -17,6 +17,7 @@ from reshift.results.plan import Plan, PlannedCell
 from reshift.results.record import Record, RecordError
 from reshift.results.scored_units import Level
 from reshift.results.store import RunStore
+from reshift.results.tuning_file import tuning_bytes
 
 OVERALL = "overall"
 
@@ -41,7 +42,10 @@ class Boards:
     def files(self) -> dict[str, bytes]:
         """The CSVs by file name; all but `cost.csv` depend on plan and scores alone, to the byte."""
         named = {f"{file_name(p)}.csv": rows_bytes(rows) for p, rows in self.protocols.items()}
-        return {**named, f"{OVERALL}.csv": rows_bytes(self.overall), "cost.csv": cost_bytes(self.plan, self.records)}
+        files = {**named, f"{OVERALL}.csv": rows_bytes(self.overall), "cost.csv": cost_bytes(self.plan, self.records)}
+        if (tuning := tuning_bytes(self.records)) is not None:
+            files["tuning.csv"] = tuning
+        return files
 
 
 def file_name(protocol: str) -> str:

@@ -28,6 +28,7 @@ class Split:
         breaks: invariants of `verify` this split is allowed to break ("parts", "content", "absence").
         noise: the stated share of wrong observed labels and its unit, e.g. {"kind": "contamination", "rate": 0.2, ...}.
         dropped: number of samples that are in no role although the table holds them.
+        test_shift: (kind, severity) of the disturbance that test pictures go through before they are scored, or None.
     """
 
     name: str
@@ -41,17 +42,20 @@ class Split:
     breaks: tuple[str, ...] = ()
     noise: Mapping[str, object] = field(default_factory=dict)
     dropped: int = 0
+    test_shift: tuple[str, int] | None = None
 
     @property
     def digest(self) -> str:
         """Sha256 of everything that changes what a cell learns or is tested on."""
-        content = {
+        content: dict[str, object] = {
             "train": self.train,
             "val": self.val,
             "test": self.test,
             "calibration": self.calibration,
             "train_labels": dict(sorted(self.train_labels.items())),
         }
+        if self.test_shift:
+            content["test_shift"] = self.test_shift
         return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()
 
     def observed_labels(self, table: pd.DataFrame) -> pd.Series:

@@ -13,7 +13,7 @@ from reshift.benchmark.preset import load_preset, preset_names
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("datasets", ["magnetic_tiles", "manifest", "mvtec_ad", "synthetic_gearbox"]),
+        ("datasets", ["bsdata", "gearbox_remanufacturing", "ksdd2", "magnetic_tiles", "mvtec_ad", "real_iad"]),
         ("models", ["classifier", "contrastive_classifier", "differnet", "gaussian", "multiview_simclr", "n_views"]),
         ("protocols", ["acquisition", "contamination", "in_distribution", "label_flips", "unseen_component"]),
         ("presets", ["manifest", "quick", "tiles", "tiles-full"]),
@@ -79,12 +79,29 @@ def test_an_author_cannot_write_the_steps_that_see_validation_and_test(tmp_path:
         type("Peeking", (InspectionModule,), {"predict_step": lambda self, batch: None})
 
 
-@pytest.mark.parametrize("command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish"])
+@pytest.mark.parametrize("command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish", "data"])
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
     assert ended.value.code == 0
     assert "Example: reshift" in " ".join(capsys.readouterr().out.split())
+
+
+def test_data_says_where_a_set_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "mvtec_ad"]) == 0
+    told = capsys.readouterr().out
+    assert "CC BY-NC-SA 4.0" in told and "verify" in told
+    assert main(["data", "mvtec"]) == 2
+    assert "'mvtec' is none of: bsdata, " in capsys.readouterr().err
+
+
+def test_a_data_set_is_run_by_its_name(
+    tiles_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--dataset", "magnetic_tiles", "--dataset-args", "{group: session}", "--data-root", str(tiles_root)]
+    assert main(["run", *arguments, "--models", "size_brightness", "--dry-run"]) == 0
+    assert "in_distribution/fold=0" in capsys.readouterr().out
 
 
 def test_the_tiles_treated_as_a_strangers_folder(

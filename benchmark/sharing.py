@@ -1,0 +1,22 @@
+"""Which cells share work: the whole training, or its first phase."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reshift.results.plan import canonical_json
+
+
+def training_key(identity: Mapping[str, Any]) -> str:
+    """Equal for cells whose trained models are the same: they differ in what is done to their test pictures only."""
+    split = identity["split"]
+    return canonical_json({**identity, "split": split.get("trains_as", split["digest"])})
+
+
+def prefix_key(identity: Mapping[str, Any]) -> str:
+    """Equal for cells whose first phase of training is the same: their refinement policies differ on top of it."""
+    shared = dict(identity)
+    if shared.get("refinement"):
+        shared["refinement"] = {k: v for k, v in shared["refinement"].items() if k != "policy"}
+    return training_key(shared)
