@@ -14,7 +14,9 @@ from reshift.results.board_rows import MEAN, POOLED, WORST, Row, Series, protoco
 from reshift.results.evaluation import Evaluation, evaluate, model_label
 from reshift.results.metrics import ALL
 from reshift.results.plan import Plan, PlannedCell
+from reshift.results.published import published_bytes
 from reshift.results.record import Record, RecordError
+from reshift.results.removals import removal_bytes
 from reshift.results.scored_units import Level
 from reshift.results.store import RunStore
 from reshift.results.tuning_file import tuning_bytes
@@ -45,6 +47,10 @@ class Boards:
         files = {**named, f"{OVERALL}.csv": rows_bytes(self.overall), "cost.csv": cost_bytes(self.plan, self.records)}
         if (tuning := tuning_bytes(self.records)) is not None:
             files["tuning.csv"] = tuning
+        if (removed := removal_bytes(self.records)) is not None:
+            files["removals.csv"] = removed
+        if self.plan.published:
+            files["published.csv"] = published_bytes(self.plan.published, self.overall)
         return files
 
 

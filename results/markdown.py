@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from reshift.results.boards import Boards, file_name
+from reshift.results.published import beside
+from reshift.results.removals import removals
 from reshift.results.statistics import MIN_PARTS
 from reshift.results.summary import Summary, number, progress, summaries, with_parts_interval
 from reshift.results.thresholds import ALPHA, smallest_good_count
@@ -24,7 +26,7 @@ told apart on these parts; their order means nothing.
 
 def markdown(boards: Boards) -> str:
     """`leaderboards/README.md`; every number in it stands in one of the CSVs beside it."""
-    plan = boards.plan
+    plan, files = boards.plan, boards.files()
     lines = [f"# Leaderboards of run `{plan.name}`", "", f"**{progress(boards)}**", ""]
     lines += [f"- {note}" for note in plan.notes]
     lines += [f"- unreadable, counted as missing: {problem}" for problem in boards.problems]
@@ -38,10 +40,17 @@ def markdown(boards: Boards) -> str:
                 "",
             ]
         lines += [*_head(table), "", *_table(table), ""]
-    lines += _skipped(boards)
+    lines += [*_published(boards), *_removals(boards), *_skipped(boards)]
     lines += ["## Files", ""]
     lines += [f"- `{file_name(p)}.csv`: every split, component, defect, metric and threshold" for p in boards.protocols]
-    lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time and memory", ""]
+    lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time and memory"]
+    for name, text in (
+        ("tuning.csv", "every trial of tuning and which was chosen"),
+        ("removals.csv", "what refinement removed, good and bad"),
+        ("published.csv", "published figures beside ours"),
+    ):
+        lines += [f"- `{name}`: {text}"] if name in files else []
+    lines.append("")
     return "\n".join(lines)
 
 
@@ -81,6 +90,26 @@ def _half_width(s: Summary) -> str:
         return ""
     # The wider side: the other may have been clipped at 1.
     return number(max(row.mean - row.seed_low, row.seed_high - row.mean))
+
+
+def _published(boards: Boards) -> list[str]:
+    rows = [
+        [f.dataset, f.model, f.protocol, number(f.value), number(row.ours), row.level, f.source]
+        for row in beside(boards.plan.published, boards.overall)
+        for f in (row.published,)
+    ]
+    if not rows:
+        return []
+    head = ["data", "model", "protocol", "published AUROC", "ours", "by", "source"]
+    return ["## Published beside ours", "", *markdown_table(head, rows), ""]
+
+
+def _removals(boards: Boards) -> list[str]:
+    rows = [[*key, *map(str, counts)] for key, counts in removals(boards.records).items()]
+    if not rows:
+        return []
+    head = ["data", "model", "protocol", "cells", "wrong pictures injected", "of them removed", "good ones removed"]
+    return ["## What refinement removed", "", *markdown_table(head, rows), ""]
 
 
 def _skipped(boards: Boards) -> list[str]:

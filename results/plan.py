@@ -49,6 +49,24 @@ class PlannedCell:
 
 
 @dataclass(frozen=True)
+class Published:
+    """A figure from a paper.
+
+    Attributes:
+        dataset: as boards call it; several, joined by " + ", stand for the mean over them.
+        model, protocol: as boards call them.
+        value: AUROC in [0, 1], as the paper defines it, which is by image.
+        source: paper and table.
+    """
+
+    dataset: str
+    model: str
+    protocol: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True)
 class Plan:
     """All cells of a run, what was skipped and why, and what every board must say.
 
@@ -56,6 +74,7 @@ class Plan:
         inputs: hash of the preset, the data's stamps and the package's source; the plan is current while it holds.
         skipped: (dataset, protocol, reason) of protocols the data cannot carry.
         notes: sentences for the head of every board (assumed parts, backbone weights, budget).
+        published: figures from papers to be set beside ours.
     """
 
     name: str
@@ -63,6 +82,7 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     skipped: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    published: tuple[Published, ...] = ()
     schema: int = field(default=SCHEMA)
 
     def to_json(self) -> str:
@@ -90,6 +110,7 @@ class Plan:
                 for cell in raw["cells"]
             )
             skipped = tuple((s[0], s[1], s[2]) for s in raw["skipped"])
-            return cls(raw["name"], raw["inputs"], cells, skipped, tuple(raw["notes"]))
+            published = tuple(Published(**row) for row in raw.get("published", ()))
+            return cls(raw["name"], raw["inputs"], cells, skipped, tuple(raw["notes"]), published)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(f"{path}: not a plan ({error}); start a new run folder") from error
