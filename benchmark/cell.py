@@ -10,14 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import reshift
@@ -26,7 +27,7 @@ from reshift.benchmark.fitting import Fitting, PrefixMemory
 from reshift.benchmark.preset import ModelSpec, RefinementSpec
 from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.sharing import training_key
-from reshift.benchmark.tuning import configurations, trial_report, validation_value
+from reshift.benchmark.tuning import configurations, headline_column, trial_report, validation_value
 from reshift.benchmark.worker import Job
 from reshift.benchmark.world import World
 from reshift.datamodules.dataset import Dataset
@@ -136,7 +137,7 @@ def _tuned(
     for trial, changes in enumerate(tried):
         new_model = _builder(cls, {**args, **changes}, _seed(cell.seed, "init"))
         data = data_for(new_model())
-        trained, loss = _fitted(cell, spec.refinement, new_model, data, memory.prefixes[trial], device)
+        trained, loss = _fitted(cell, spec, new_model, data, memory.prefixes[trial], device)
         if len(tried) == 1:
             return trained
         value = validation_value(trained.model, _scored(trained.model, data, "val", device), loss)
@@ -149,14 +150,19 @@ def _tuned(
 
 def _fitted(
     cell: PlannedCell,
-    refinement: RefinementSpec | None,
+    spec: ModelSpec,
     new_model: Callable[[], InspectionModule],
     data: InspectionData,
     prefix: PrefixMemory,
     device: torch.device,
 ) -> tuple[Trained, float]:
     """One configuration trained, and its lowest validation loss (infinite for closed forms)."""
-    budget, select_after = cell.identity["budget"], new_model().select_after
+    budget, select_after, refinement = cell.identity["budget"], new_model().select_after, spec.refinement
+    judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation"
+    if spec.selection == "last":
+        judge = "last"
+    elif spec.selection == "best_test":
+        judge = partial(_oracle, data=data, device=device)
     fitting = Fitting(
         new_model,
         data,
@@ -167,10 +173,19 @@ def _fitted(
         device=device,
         by=refinement.by if refinement else "",
         memory=prefix if refinement else None,
+        judge=judge,
     )
     trace = _train(fitting, data, refinement, budget["steps"])
     training = fitting.finish()
     return Trained(fitting.model, training, trace), fitting.best_loss
+
+
+def _oracle(model: InspectionModule, data: InspectionData, device: torch.device) -> float:
+    # the only place where test labels reach a fit; its row is marked by name
+    training = model.training
+    scored = _scored(model, data, "test", device)
+    model.train(training)
+    return -float(roc_auc_score(scored["label"], scored[headline_column(scored)]))
 
 
 def _builder(cls: type[InspectionModule], args: dict[str, Any], seed: int) -> Callable[[], InspectionModule]:

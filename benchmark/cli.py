@@ -118,6 +118,10 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "reshift check-data --manifest parts.csv",
     )
     _add_source(check)
+    check.add_argument("--overview", type=Path | None, default=None, help="PNG to draw parts of every kind into")
+    check.add_argument(
+        "--features", type=str | None, default=None, help="also compare pictures by this model's frozen features"
+    )
 
     model = add(
         "check-model",
@@ -135,6 +139,9 @@ def _add_source(parser: ArgumentParser) -> None:
     parser.add_argument("--manifest", type=Path | None, default=None, help="a CSV of one's own pictures")
     parser.add_argument("--dataset", type=str | None, default=None, help="a data set of `reshift list datasets`")
     parser.add_argument("--dataset-args", type=dict, default={}, help="its arguments, e.g. '{category: screw}'")
+    parser.add_argument(
+        "--corrections", type=Path | None, default=None, help="CSV sample,new_label,by,date: boards before and after"
+    )
     parser.add_argument("--data-root", type=Path | None, default=None, help="folder of the preset's data set")
     parser.add_argument("--weights", type=str | None, default=None, help="backbone weights: hub, none, or a file")
     parser.add_argument("--models", nargs="+", default=[], help="only these rows of the preset, or file.py:Class")

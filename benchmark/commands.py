@@ -160,22 +160,17 @@ def manifest(args: Namespace) -> int:
 
 def check_data(args: Namespace) -> int:
     """Say what a data set holds and what to mend before trusting a board on it."""
+    from reshift.benchmark.data_report import data_report
     from reshift.benchmark.world import World
-    from reshift.datamodules.check_data import check_data as check
+    from reshift.datamodules.overview_sheet import overview_sheet
 
     preset, _ = _preset(args)
     world = World(preset)
     for place in world.places():
-        print("\n".join(check(place.dataset, preset.size)))
-        for board in place.boards:
-            for split in board.splits:
-                sizes = (
-                    f"train {len(split.train)}, val {len(split.val)}, test {len(split.test)}, dropped {split.dropped}"
-                )
-                broken = f" [breaks: {', '.join(split.breaks)}]" if split.breaks else ""
-                print(f"split    {board.name}/{split.name}: {sizes}{broken}")
-        for name, reason in place.skipped:
-            print(f"skipped  {name}: {reason}")
+        print("\n".join(data_report(place, world, args.features)))
+        if args.overview:
+            overview_sheet(place.dataset).save(args.overview)
+            print(f"overview: {args.overview}")
     return 0
 
 
@@ -202,8 +197,12 @@ def _preset(args: Namespace) -> tuple[Preset, str]:
     if args.manifest:
         preset = replace(preset, datasets=[DatasetSpec("manifest", {"csv": str(args.manifest)})])
     if args.data_root:
-        root = {"root": str(args.data_root)}
-        preset = replace(preset, datasets=[replace(d, args={**d.args, **root}) for d in preset.datasets])
+        # Roots that a preset names lie below it: one folder may hold several data sets.
+        below = [{**d.args, "root": str(args.data_root / d.args.get("root", ""))} for d in preset.datasets]
+        preset = replace(preset, datasets=[replace(d, args=a) for d, a in zip(preset.datasets, below, strict=True)])
+    if args.corrections:
+        corrected = [replace(d, corrections=str(args.corrections)) for d in preset.datasets]
+        preset = replace(preset, datasets=[*preset.datasets, *corrected])
     if args.models:
         preset = replace(preset, models=_chosen_models(preset, args.models))
     if args.protocols:

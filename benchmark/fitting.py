@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reshift.benchmark.scoring import score_rows
-from reshift.benchmark.training import PhasedTraining, Progress
+from reshift.benchmark.training import PhasedTraining, Progress, mean_validation_loss
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule, TrainingInfo
 
@@ -36,6 +37,7 @@ class Fitting:
         select_from: share of the budget before which validation is not looked at.
         by: name of the score that suspicion is read from, "" for the headline.
         memory: where the first phase comes from or goes to; None where nothing is shared.
+        judge: how bad a state is, lower is better, where not its validation loss decides; "last" keeps the last state.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Fitting:
         device: torch.device,
         by: str = "",
         memory: PrefixMemory | None = None,
+        judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation",
     ) -> None:
         self.new_model = new_model
         self.data = data
@@ -60,6 +63,7 @@ class Fitting:
         self.device = device
         self.by = by
         self.memory = memory
+        self.judge = judge
         self.drawn = 0
         self._begin(steps)
 
@@ -113,12 +117,19 @@ class Fitting:
         if self.model.trained_by == "gradient":
             self.training = PhasedTraining(
                 self.model,
-                self.data.val_loader(),
+                self._judge(),
                 every=self.every,
                 select_from=int(self.select_from * steps),
                 seed=self.seed,
                 device=self.device,
             )
+
+    def _judge(self) -> Callable[[InspectionModule], float] | None:
+        if self.judge == "last":
+            return None
+        if self.judge == "validation":
+            return partial(mean_validation_loss, loader=self.data.val_loader(), device=self.device)
+        return self.judge
 
     def _per_sample(self, weights: Mapping[str, float]) -> dict[str, float]:
         """Weights by sample: a row that is a part hands its weight to all its images."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import reshift
-from reshift.benchmark.preset import Preset
+from reshift.benchmark.preset import Preset, published_file
 from reshift.results.plan import canonical_json
 
 
@@ -22,6 +22,8 @@ def inputs_hash(preset: Preset) -> str:
             digest.update(Path(folder, name).read_bytes())
     specs = [d.args for d in preset.datasets] + [m.args for m in preset.models] + [p.args for p in preset.protocols]
     paths = [Path(v) for args in specs for v in args.values() if isinstance(v, str) and v]
+    paths += [Path(d.corrections) for d in preset.datasets if d.corrections]
+    paths += [path] if (path := published_file(preset)) else []
     paths += [Path(m.use.rpartition(":")[0]) for m in preset.models if ".py:" in m.use]
     for path in paths:
         for stamp in _stamps(path):

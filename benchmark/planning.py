@@ -11,7 +11,7 @@ from typing import Any
 
 from reshift.benchmark.catalog import build, class_key, full_arguments
 from reshift.benchmark.inputs import inputs_hash
-from reshift.benchmark.preset import SELECTION, ModelSpec, Preset
+from reshift.benchmark.preset import ModelSpec, Preset, published_file
 from reshift.benchmark.tuning import configurations
 from reshift.benchmark.world import Board, World
 from reshift.datamodules.dataset import PIPELINE_VERSION, Dataset
@@ -19,6 +19,7 @@ from reshift.models.backbone import Backbone
 from reshift.models.base import InspectionModule
 from reshift.refinement.policies import Policy
 from reshift.results.plan import Plan, PlannedCell, identity_hash
+from reshift.results.published import read_published
 from reshift.splits.protocol import Split
 from reshift.splits.samples import fingerprint
 
@@ -48,9 +49,19 @@ def make_plan(preset: Preset, name: str) -> Plan:
                     identity = {**split_key, **model_key, "seed": seed}
                     reason = _not_applicable(split, dataset, cls)
                     cells.append(_cell(identity, dataset.name, model, board, split, seed, reason))
+    first: dict[str, PlannedCell] = {}
+    for cell in cells:
+        twin = first.setdefault(cell.id, cell)
+        if twin is not cell:
+            raise ValueError(
+                f"{cell.model} on {cell.dataset}/{cell.split} is planned twice, for board {twin.protocol} and for "
+                f"{cell.protocol} with the same arguments; drop one of them, or choose other splits or arguments"
+            )
     skips = tuple((p.dataset.name, board, reason) for p in world.places() for board, reason in p.skipped)
     notes = (*_data_notes([place.dataset for place in world.places()]), *_notes(preset, world))
-    return Plan(name, inputs_hash(preset), tuple(cells), skips, notes)
+    figures = published_file(preset)
+    published = read_published(figures) if figures else ()
+    return Plan(name, inputs_hash(preset), tuple(cells), skips, notes, published)
 
 
 def file_hashes(value: Any) -> Any:
@@ -108,7 +119,7 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
             "batch_size": spec.batch_size or preset.batch_size,
             "checks": preset.checks,
         },
-        "selection": SELECTION,
+        "selection": spec.selection,
     }
 
 
@@ -199,6 +210,8 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     for name, _, cls in world.models() if preset.trials > 1 else ():
         yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
     for name, spec, _ in world.models():
+        if spec.selection == "last":
+            yield f"{name}: scored in its last state"
         if spec.steps or spec.batch_size:
             yield f"{name}: {spec.steps or preset.steps} steps of {spec.batch_size or preset.batch_size} rows"
 

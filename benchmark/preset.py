@@ -12,7 +12,9 @@ from jsonargparse import Namespace
 
 from reshift.benchmark.catalog import parser_for
 
-SELECTION = "best_validation"
+Selection = Literal["best_validation", "last", "best_test"]
+ORACLE = " [oracle: state chosen on test]"
+"""Ends the name of every model whose state is chosen on test, so that no row can be read without it."""
 
 
 class PresetError(ValueError):
@@ -25,12 +27,14 @@ class DatasetSpec:
 
     Attributes:
         name: what boards call it; the data set's own name where empty.
+        corrections: CSV of corrected labels to lay over the data set's own, see `datamodules.corrections`.
         protocols: shell patterns of the boards it is for; all by default.
     """
 
     use: str
     args: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    corrections: str = ""
     protocols: list[str] = field(default_factory=lambda: ["*"])
 
 
@@ -75,6 +79,8 @@ class ModelSpec:
         steps, batch_size: this model's budget where it differs from the preset's; shown on the board.
         protocols: shell patterns of the boards it runs on; all by default.
         seeds: instead of the preset's, for models whose numbers do not depend on it.
+        selection: which state is scored: the one with the lowest validation loss, the last one, or, an oracle that is
+            marked as such, the one with the highest AUROC on test, as some papers report.
     """
 
     use: str
@@ -85,6 +91,7 @@ class ModelSpec:
     protocols: list[str] = field(default_factory=lambda: ["*"])
     seeds: list[int] | None = None
     refinement: RefinementSpec | None = None
+    selection: Selection = "best_validation"
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,8 @@ class Preset:
         checks: how often validation is looked at; the state with the lowest validation loss is kept.
         trials: configurations tried for every model on every split, the first as the preset has it, the others drawn
             from the model's declared space; the best on validation is kept.
+        published: CSV of published figures to set beside ours, see `results.published`; a file's path, or the name of
+            one that ships with the presets.
     """
 
     description: str
@@ -112,6 +121,7 @@ class Preset:
     batch_size: int = 32
     checks: int = 10
     trials: int = 1
+    published: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, e.g. for the hash of a plan's inputs."""
@@ -145,6 +155,20 @@ def load_preset(name_or_file: str) -> Preset:
     if not isinstance(raw, dict):
         raise PresetError(f"{name_or_file}: a preset is a mapping with the keys datasets, protocols and models")
     return parse_preset(raw, name_or_file)
+
+
+def published_file(preset: Preset) -> Path | None:
+    """Where the published figures of a preset are, None where it names none.
+
+    Raises:
+        PresetError: no such file.
+    """
+    if not preset.published:
+        return None
+    for path in (Path(preset.published), Path(str(_folder())) / preset.published):
+        if path.is_file():
+            return path
+    raise PresetError(f"published: {preset.published!r} is neither a file nor one that ships with the presets")
 
 
 def parse_preset(raw: dict[str, Any], source: str) -> Preset:

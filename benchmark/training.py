@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,7 @@ class PhasedTraining:
 
     Args:
         model: prepared (`InspectionModule.prepare`) and on any device.
-        validation: the rows early stopping watches, without augmentation; None to keep the last state.
+        judge: how bad the model is as it stands, lower is better; None to keep the last state.
         every: steps between two looks at validation.
         select_from: steps before which validation is not looked at.
         seed: of dropout and whatever else draws from torch's generator while training.
@@ -56,7 +57,7 @@ class PhasedTraining:
     def __init__(
         self,
         model: InspectionModule,
-        validation: Loader | None,
+        judge: Callable[[InspectionModule], float] | None,
         *,
         every: int,
         select_from: int,
@@ -64,7 +65,7 @@ class PhasedTraining:
         device: torch.device,
     ) -> None:
         self.model = model
-        self.validation = validation
+        self.judge = judge
         self.every = every
         self.select_from = select_from
         self.seed = seed
@@ -117,9 +118,9 @@ class PhasedTraining:
 
     def check(self) -> None:
         """Look at validation and remember the state if it is the best so far."""
-        if self.validation is None or self.progress.done <= self.select_from:
+        if self.judge is None or self.progress.done <= self.select_from:
             return
-        loss = mean_validation_loss(self.model, self.validation, self.device)
+        loss = self.judge(self.model)
         step = self.progress.done
         if not loss < float("inf"):
             raise TrainingFailure(f"validation loss is {loss} at step {step}; lower the learning rate")

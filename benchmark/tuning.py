@@ -45,8 +45,12 @@ def validation_value(model: InspectionModule, scored: pd.DataFrame, best_loss: f
     """
     if model.learns_from == "good" or scored["observed_label"].nunique() < 2:
         return best_loss, 0.0
-    headline = next(column for column in map(str, scored.columns) if column.startswith("score:"))
-    return -float(roc_auc_score(scored["observed_label"], scored[headline])), best_loss
+    return -float(roc_auc_score(scored["observed_label"], scored[headline_column(scored)])), best_loss
+
+
+def headline_column(scored: pd.DataFrame) -> str:
+    """The column of the score that models are judged by."""
+    return next(column for column in map(str, scored.columns) if column.startswith("score:"))
 
 
 def trial_report(tried: Sequence[dict[str, Any]], values: Sequence[tuple[float, float]], chosen: int) -> dict[str, Any]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reshift.benchmark.catalog import build, find_class, full_arguments
-from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, ProtocolSpec
+from reshift.benchmark.preset import ORACLE, DatasetSpec, ModelSpec, Preset, ProtocolSpec
+from reshift.datamodules.corrections import apply_corrections
 from reshift.datamodules.dataset import Dataset, Reader
 from reshift.models.base import InspectionModule
 from reshift.splits.protocol import Protocol, Skip, Split, collect_splits
@@ -77,6 +79,8 @@ class World:
         dataset = build(reader, full_arguments(reader, spec.args, f"dataset {spec.use}")).read()
         if spec.name:
             dataset = replace(dataset, name=spec.name)
+        if spec.corrections:
+            dataset = apply_corrections(dataset, Path(spec.corrections))
         boards: list[Board] = []
         skipped: list[tuple[str, str]] = []
         seen: set[str] = set()
@@ -108,7 +112,7 @@ class World:
         seen: set[str] = set()
         for spec in self.preset.models:
             cls = self.model_class(spec)
-            name = spec.name or cls.name or cls.__name__
+            name = (spec.name or cls.name or cls.__name__) + (ORACLE if spec.selection == "best_test" else "")
             if name in seen:
                 raise ValueError(f"two models are called {name!r}; give one of them another name")
             seen.add(name)
@@ -119,7 +123,7 @@ class World:
         protocol.check_columns(table)
         found, reason = collect_splits(protocol, table, self.preset.split_seed)
         kept = tuple(s for s in found if any(fnmatch(s.name, pattern) for pattern in spec.splits))
-        if found and not kept:
+        if found and not kept and not reason:
             names = ", ".join(s.name for s in found)
             raise ValueError(f"protocol {spec.use}: splits {spec.splits} match none of: {names}")
         for split in kept:

@@ -2,56 +2,69 @@
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from reshift.datamodules.dataset import DataError, Dataset
-from reshift.datamodules.image_file import read_image, read_mask
+from reshift.datamodules.column_claims import column_claims
+from reshift.datamodules.dataset import Dataset, Parts
+from reshift.datamodules.frame_order import CLOSE, frame_order
+from reshift.datamodules.mask_check import check_masks
+from reshift.datamodules.near_duplicate_lines import near_duplicate_lines
+from reshift.datamodules.near_duplicates import NearDuplicates, alike_by_hash
 from reshift.datamodules.progress import Progress
+from reshift.datamodules.survey import Survey, survey_pictures
 from reshift.splits.samples import DEFECTIVE, GOOD, part_labels
-
-SMALLEST_DEFECT = 6.0
-"""Pixels a defect should measure after resizing; below that a model is asked for what is no longer in the image."""
 
 NAMED = 5
 
+_ORIGIN: dict[Parts, str] = {
+    "given": "given by the data",
+    "inferred": "inferred by the reader's rule, see below",
+    "assumed": "assumed, one per image",
+}
 
-def check_data(dataset: Dataset, size: int, progress: Progress | None = None) -> list[str]:
+
+def check_data(
+    dataset: Dataset,
+    size: int,
+    progress: Progress | None = None,
+    *,
+    survey: Survey | None = None,
+    near: Sequence[NearDuplicates] | None = None,
+) -> list[str]:
     """Report lines for a data set used at `size` pixels; lines that ask for attention start with "WARNING: ".
 
-    Every image and mask is decoded. A defect's size is the square root of the area of the largest connected piece of
-    its mask, after resizing; the warning looks at the tenth percentile over masks.
+    In this order: counts, identical pictures, near-duplicates, files that cannot be read, masks and the size of
+    defects, and what the columns can and cannot prove. Every image and mask is decoded.
+
+    Args:
+        survey: what `survey_pictures` found, for a caller that needs it too; None looks at the pictures here.
+        near: near-duplicates by one or more measures; None compares the survey's hashes.
     """
+    if survey is None:
+        survey = survey_pictures(dataset, progress)
+    if near is None:
+        near = [alike_by_hash(dataset, survey)]
     table = dataset.table
     by_part = table.groupby("part").size()
     bad = int((part_labels(table) == DEFECTIVE).sum())
-    lines = [
+    return [
         f"{dataset.name}: {len(table)} images of {len(by_part)} parts under {dataset.root}",
-        f"parts: {dataset.parts}; {by_part.min()} to {by_part.max()} images each, {by_part.median():g} in the median",
+        f"parts: {_ORIGIN[dataset.parts]}; {by_part.min()} to {by_part.max()} images each, {by_part.median():g} in the "
+        f"median, {int((by_part == 1).sum())} with a single image",
         f"label: good {int((table['label'] == GOOD).sum())}, defective {int((table['label'] == DEFECTIVE).sum())} "
         f"(parts: good {len(by_part) - bad}, defective {bad})",
         *(_counts(table, column) for column in ("component", "defect", "transmission", "acquisition", "view")),
-        *(note for note in dataset.notes),
+        *dataset.notes,
         *_duplicates(dataset),
+        *(line for measure in near for line in near_duplicate_lines(dataset, measure)),
+        *_frames(dataset, survey),
+        *_files(survey, size),
+        *check_masks(dataset, survey.extents, size),
+        *column_claims(dataset),
     ]
-    extents: list[tuple[int, int] | None] = []
-    unreadable: list[str] = []
-    for row, sample in enumerate(table["sample"]):
-        try:
-            height, width = read_image(dataset.root / sample).shape[:2]
-            extents.append((height, width))
-        except DataError as error:
-            extents.append(None)
-            unreadable.append(str(error))
-        if progress is not None:
-            progress(row + 1, len(table))
-    lines.append(_extents([extent for extent in extents if extent is not None], size))
-    if unreadable:
-        lines.append(f"WARNING: {len(unreadable)} images cannot be used")
-        lines += [f"WARNING: {reason}" for reason in unreadable[:NAMED]]
-    return lines + _masks(dataset, extents, size)
 
 
 def _counts(table: pd.DataFrame, column: str) -> str:
@@ -79,62 +92,31 @@ def _duplicates(dataset: Dataset) -> list[str]:
     return lines
 
 
-def _extents(extents: list[tuple[int, int]], size: int) -> str:
-    if not extents:
-        return "size: no image can be read"
-    (low, left), (high, right) = np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()
-    return f"size: height {low} to {high}, width {left} to {right} pixels; used as {size} x {size} without cropping"
+def _frames(dataset: Dataset, survey: Survey) -> list[str]:
+    """Where parts are assumed: whether pictures that follow each other seem to show one object."""
+    if dataset.parts != "assumed":
+        return []
+    order = frame_order(dataset, survey)
+    if not order.neighbours:
+        return ["frame order: not checked, since neither times nor numbers in the names order the pictures of a folder"]
+    text = (
+        f"frame order: {order.close} of {order.neighbours} pictures that follow each other by {order.by} are closer "
+        f"than {1 - CLOSE:.0%} of pictures far apart in that order; {CLOSE * order.neighbours:.0f} are by chance"
+    )
+    if not order.suspect:
+        return [text]
+    return [f"WARNING: {text}: neighbours seem to show one object, so name it in a column 'part'"]
 
 
-def _masks(dataset: Dataset, extents: list[tuple[int, int] | None], size: int) -> list[str]:
-    table = dataset.table
-    if "mask" not in table or not (table["mask"] != "").any():
-        return ["masks: none given, so defect sizes are unknown"]
-    empty, misfit, marked_good, sizes = [], [], [], []
-    broken: list[str] = []
-    for sample, name, label, extent in zip(table["sample"], table["mask"], table["label"], extents, strict=True):
-        if not name or extent is None:
-            continue
-        try:
-            mask = read_mask(dataset.root / name)
-        except DataError as error:
-            broken.append(str(error))
-            continue
-        if mask.shape != extent:
-            misfit.append(sample)
-        if label == GOOD:
-            if mask.any():
-                marked_good.append(sample)
-        elif mask.any():
-            sizes.append(_size(mask, size))
-        else:
-            empty.append(sample)
-    without = int(((table["label"] == DEFECTIVE) & (table["mask"] == "")).sum())
-    lines = [
-        f"masks: {len(sizes)} show a defect, {without} defective images have none; labels stand, whatever masks show"
-    ]
-    for what, samples in (
-        ("defective images have an empty mask", empty),
-        ("good images have a mask that is not empty", marked_good),
-        ("masks differ in size from their image", misfit),
-        ("masks cannot be read", broken),
-    ):
-        if samples:
-            rest = ", ..." if len(samples) > NAMED else ""
-            lines.append(f"WARNING: {len(samples)} {what}: {', '.join(samples[:NAMED])}{rest}")
-    if sizes:
-        tenth = float(np.quantile(sizes, 0.1))
-        text = f"the smallest tenth of defects measures at most {tenth:.1f} pixels at size {size}"
-        lines.append(
-            f"defects: {text}"
-            if tenth >= SMALLEST_DEFECT
-            else f"WARNING: {text}, under {SMALLEST_DEFECT:g}; use a larger size"
-        )
+def _files(survey: Survey, size: int) -> list[str]:
+    extents = [extent for extent in survey.extents if extent is not None]
+    if extents:
+        (low, left), (high, right) = np.min(extents, axis=0).tolist(), np.max(extents, axis=0).tolist()
+        shape = f"height {low} to {high}, width {left} to {right} pixels; used as {size} x {size} without cropping"
+    else:
+        shape = "no image can be read"
+    lines = [f"size: {shape}"]
+    if survey.unreadable:
+        lines.append(f"WARNING: {len(survey.unreadable)} images cannot be used")
+        lines += [f"WARNING: {reason}" for reason in survey.unreadable[:NAMED]]
     return lines
-
-
-def _size(mask: NDArray[np.bool_], size: int) -> float:
-    _, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-    area = float(stats[1:, cv2.CC_STAT_AREA].max())
-    height, width = mask.shape
-    return float(np.sqrt(area * (size / height) * (size / width)))

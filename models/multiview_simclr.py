@@ -16,6 +16,7 @@ from reshift.models.backbone import Backbone
 from reshift.models.base import Batch, InspectionModule
 from reshift.models.cosine_schedule import adam_with_cosine
 from reshift.models.search_space import Choice, LogUniform, Range
+from reshift.models.simclr_augmentation import simclr_augmentation
 
 
 class MultiviewSimCLR(InspectionModule):
@@ -74,16 +75,7 @@ class MultiviewSimCLR(InspectionModule):
         self.register_buffer("steps_done", torch.zeros((), dtype=torch.int64))
 
     def augmentation(self, size: int) -> A.Compose:
-        """SimCLR's crops, flips, brightness and blur; no hue, which is a mark of corrosion."""
-        return A.Compose(
-            [
-                A.RandomResizedCrop((size, size), scale=(self.smallest_crop, 1.0), ratio=(0.8, 1.25)),
-                A.HorizontalFlip(p=0.5),
-                A.VerticalFlip(p=0.5),
-                A.RandomBrightnessContrast(brightness_limit=0.3, contrast_limit=0.3, p=0.8),
-                A.GaussianBlur(blur_limit=(3, 3), p=0.3),
-            ]
-        )
+        return simclr_augmentation(size, self.smallest_crop)
 
     def features(self, batch: Batch) -> Tensor:
         """Backbone features of the present views, (N, D), in row-major order of `present`."""

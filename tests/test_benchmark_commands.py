@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import pytest
 
 from reshift.benchmark.cli import main
@@ -79,7 +80,9 @@ def test_an_author_cannot_write_the_steps_that_see_validation_and_test(tmp_path:
         type("Peeking", (InspectionModule,), {"predict_step": lambda self, batch: None})
 
 
-@pytest.mark.parametrize("command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish", "data"])
+@pytest.mark.parametrize(
+    "command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish", "data"]
+)
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([command, "--help"])
@@ -102,6 +105,38 @@ def test_a_data_set_is_run_by_its_name(
     arguments = ["--dataset", "magnetic_tiles", "--dataset-args", "{group: session}", "--data-root", str(tiles_root)]
     assert main(["run", *arguments, "--models", "size_brightness", "--dry-run"]) == 0
     assert "in_distribution/fold=0" in capsys.readouterr().out
+
+
+def test_check_data_draws_an_overview_and_looks_for_leaks_across_splits(
+    parts_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for new, old in (("p001_0", "p000_0"), ("p004_1", "p003_1")):  # one object under two names
+        picture = cv2.imread(str(parts_manifest.parent / f"{old}.png"))
+        picture[0, 0] += 1
+        cv2.imwrite(str(parts_manifest.parent / f"{new}.png"), picture)
+    arguments = ["check-data", "--manifest", str(parts_manifest), "--overview", "overview.png"]
+    assert (
+        main([*arguments, "--models", "gaussian", "--weights", "none", "--size", "32", "--features", "gaussian"]) == 0
+    )
+    told = capsys.readouterr().out
+    assert "alike: p000_0.png and p001_0.png (parts p0 and p1)" in told
+    assert "features of gaussian" in told and "can show: " in told and "near-duplicate pairs cross" in told
+    assert cv2.imread("overview.png").shape[1] > 300
+    assert main([*arguments, "--models", "gaussian", "--weights", "none", "--features", "nothing"]) == 2
+    assert "--features nothing: this preset has gaussian" in capsys.readouterr().err
+
+
+def test_corrections_put_boards_before_and_after_side_by_side(
+    parts_manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.csv").write_text("sample,new_label,by,date\np000_0.png,defective,anna,2026-01-02\n", encoding="utf-8")
+    arguments = ["--manifest", str(parts_manifest), "--corrections", "mine.csv", "--models", "size_brightness"]
+    assert main(["run", *arguments, "--protocols", "in_distribution", "--seeds", "0"]) == 0
+    board = Path("runs/parts/leaderboards/overall.csv").read_text(encoding="utf-8")
+    assert "\nparts," in board and "\nparts+corrected," in board
+    assert "anna" in Path("runs/parts/leaderboards/README.md").read_text(encoding="utf-8")
 
 
 def test_the_tiles_treated_as_a_strangers_folder(

@@ -1,0 +1,45 @@
+"""The classifier trained by generalised cross-entropy, which wrong labels pull at less."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from reshift.losses.generalised_cross_entropy import generalised_cross_entropy
+from reshift.models.base import Batch
+from reshift.models.classifier import Classifier
+from reshift.models.search_space import Choice, Range
+
+
+class GeneralisedCrossEntropy(Classifier):
+    """`(1 - p^q) / q` in place of cross-entropy (Zhang and Sabuncu, NeurIPS 2018, eq. 6), without truncation.
+
+    Validation watches plain cross-entropy, like the other classifiers.
+
+    Args:
+        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
+        q: published 0.7; towards 0 the loss is cross-entropy, 1 is mean absolute error.
+    """
+
+    name: ClassVar[str] = "generalised_cross_entropy"
+    space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "q": Choice((0.3, 0.5, 0.7, 0.9))}
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        weights: str = "hub",
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        class_balanced: bool = False,
+        timm_options: dict[str, Any] | None = None,
+        frozen_batch_norm: bool = False,
+        q: float = 0.7,
+    ) -> None:
+        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+        self.q = q
+
+    def loss(self, embedding: Tensor, batch: Batch) -> Tensor:
+        logits = self.head(embedding).float()
+        return generalised_cross_entropy(logits, batch["label"], batch["weight"], self.q, self._class_weight(logits))

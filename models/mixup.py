@@ -1,0 +1,60 @@
+"""The classifier trained on mixtures of two images and of their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.distributions import Beta
+
+from reshift.models.base import Batch
+from reshift.models.classifier import Classifier
+from reshift.models.search_space import LogUniform, Range
+
+
+class Mixup(Classifier):
+    """Mixup (Zhang et al., ICLR 2018, section 2): each image is mixed with a partner of its own batch.
+
+    As in the paper's code, a batch has one share, drawn from Beta(alpha, alpha), and the partners are a permutation.
+    (DomainBed mixes across domains instead; its alpha is the same.) A label's part of the loss carries the weight of
+    the row it comes from.
+
+    Args:
+        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
+        alpha: positive; small values leave most batches nearly unmixed. 0.2 for ImageNet in the paper and in DomainBed.
+    """
+
+    name: ClassVar[str] = "mixup"
+    space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "alpha": LogUniform(0.1, 10.0)}
+
+    def __init__(
+        self,
+        backbone: str = "resnet50",
+        weights: str = "hub",
+        lr: float = 1e-4,
+        weight_decay: float = 0.0,
+        class_balanced: bool = False,
+        timm_options: dict[str, Any] | None = None,
+        frozen_batch_norm: bool = False,
+        alpha: float = 0.2,
+    ) -> None:
+        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+        if alpha <= 0:
+            raise ValueError(f"alpha of mixup is {alpha}, must be positive")
+        self.alpha = alpha
+
+    def mixed_loss(self, batch: Batch, share: float, partner: Tensor) -> Tensor:
+        """Loss of `share` of each row and the rest of its `partner`, a permutation (B,) of the rows; shape ()."""
+        image = share * batch["image"] + (1 - share) * batch["image"][partner]
+        embedding = self.embed({**batch, "image": image})
+        theirs = {key: batch[key][partner] for key in ("label", "weight")}
+        return share * self.loss(embedding, batch) + (1 - share) * self.loss(embedding, theirs)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        # Drawn on the CPU, so that a seed gives the same mixtures on every device.
+        share = float(Beta(self.alpha, self.alpha).sample())
+        partner = torch.randperm(len(batch["index"])).to(batch["image"].device)
+        self.steps_done += 1
+        return self.mixed_loss(batch, share, partner)
