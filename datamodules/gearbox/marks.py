@@ -17,7 +17,7 @@ PROPORTIONS = {"pitting": 20.0, "scratch": 80.0, "scoring": 45.0, "corrosion": 1
 HARMLESS = ("stain", "hairline", "oil")
 PROCESS = {
     "gear_wheel": "hardening_tint",
-    "splined_shaft": "punched_row",
+    "splined_shaft": "matrix_code",
     "synchronizer_body": "witness_line",
     "synchronizer_collar": "tool_marks",
     "synchronizer_ring": "coating_splash",
@@ -29,12 +29,12 @@ _SIZES = {  # mm: least and greatest size, least and greatest depth
     "oil": (7.0, 15.0, 0.01, 0.03),
     "dot": (3.4, 4.4, 0.01, 0.03),
     "hardening_tint": (9.0, 15.0, 0.01, 0.03),
-    "punched_row": (13.0, 17.0, 0.30, 0.45),
+    "matrix_code": (7.5, 9.5, 0.01, 0.03),
     "witness_line": (14.0, 22.0, 0.15, 0.25),
     "tool_marks": (9.0, 14.0, 0.15, 0.25),
     "coating_splash": (8.0, 13.0, 0.01, 0.03),
 }
-_TURNS = {"scoring": 0.0, "witness_line": 0.0, "punched_row": math.pi / 2, "tool_marks": math.pi / 2}
+_TURNS = {"scoring": 0.0, "witness_line": 0.0, "matrix_code": 0.0, "tool_marks": math.pi / 2}
 """Kinds that run around the axis (0) or at right angles to that; all others lie anywhere."""
 
 
@@ -128,9 +128,6 @@ def _spots(kind: str, size: float, draw: np.random.Generator) -> tuple[Vector, .
             ((k - (count - 1) / 2) * pitch, draw.uniform(-0.15, 0.15) * size, draw.uniform(0.7, 1.0))
             for k in range(count)
         )
-    if kind == "punched_row":
-        count = int(draw.integers(5, 7))
-        return tuple(((k / (count - 1) - 0.5) * 0.84 * size, 0.0, 1.15) for k in range(count))
     if kind == "tool_marks":
         return tuple((place * 2.6, 0.0, 1.0) for place in (-1, 0, 1))
     if kind == "witness_line":

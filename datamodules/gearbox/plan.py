@@ -17,8 +17,8 @@ TOLERANCE = 4.0
 NEAR = 0.15
 """Relative distance from the tolerance within which a part counts as near it."""
 SLIGHT = (0.06, 0.96)  # severities of permitted marks, in tolerances
-SEVERE = (1.05, 3.60)  # severities of defects, in tolerances
-_PROCESS = 0.6  # share of the parts, good and defective alike, that carry their component's process marks
+SEVERE = (1.05, 4.60)  # severities of defects, in tolerances
+_PROCESS = 0.8  # share of the parts, good and defective alike, that carry their component's process marks
 _CELLS = len(COMPONENTS) * len(TRANSMISSIONS)
 
 
