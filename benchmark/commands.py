@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
@@ -113,22 +112,12 @@ def list_things(args: Namespace) -> int:
     """One line a data set, protocol, model or preset: its name and the first sentence of its docstring."""
     if args.what == "presets":
         for name in preset_names():
-            print(f"{name:24}{load_preset(name).description}")
+            print(f"{name:28}{load_preset(name).description}")
         return 0
-    from reshift.benchmark.catalog import own_classes
-    from reshift.benchmark.world import MODELS, PROTOCOLS, READERS
-    from reshift.datamodules.dataset import Reader
-    from reshift.models.base import InspectionModule
-    from reshift.splits.protocol import Protocol
+    from reshift.benchmark.inventory import inventory, summary
 
-    kinds: dict[str, tuple[str, type[Any]]] = {
-        "datasets": (READERS, Reader),
-        "protocols": (PROTOCOLS, Protocol),
-        "models": (MODELS, InspectionModule),
-    }
-    package, base = kinds[args.what]
-    for name, cls in sorted(own_classes(package, base).items()):
-        print(f"{name:24}{(cls.__doc__ or '').strip().splitlines()[0]}")
+    for name, cls in inventory(args.what).items():
+        print(f"{name:28}{summary(cls)}")
     return 0
 
 

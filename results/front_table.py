@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,16 @@ from reshift.results.board_rows import MEAN, Row
 from reshift.results.boards import Boards, build_boards
 from reshift.results.markdown import markdown_table
 from reshift.results.metrics import ALL
+from reshift.results.rank_agreement import board_means, rank_agreement
 from reshift.results.store import RunStore
-from reshift.results.summary import Share, progress, value, with_parts_interval
+from reshift.results.summary import Share, number, progress, value, with_parts_interval
 from reshift.results.thresholds import GOOD_QUANTILE
 
 SHIFTS = ("acquisition", "unseen_component", "unseen_defect", "unseen_transmission")
 FAMILIAR = "in_distribution"
 NOISE = ("contamination-00", "contamination-10", "contamination-30")
 LEAK = ("in_distribution", "published_tiles")
+RANKED = (("tiles", "in_distribution"), ("sessions", "in_distribution"), ("tiles", "random_image"))
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,53 @@ def protocol_table(boards: Boards, protocols: Sequence[str]) -> list[str]:
     return markdown_table(["model", *protocols], rows)
 
 
-def readme_blocks(boards: Boards) -> dict[str, list[str]]:
-    """What stands between which markers of the README."""
-    return {
+def rank_table(boards: Boards) -> list[str]:
+    """Markdown lines: mean AUROC of every model by tile, by session and where views leak, and how far orders agree."""
+    columns = {" by ".join(reversed(board)): board_means(boards.overall, board) for board in RANKED}
+    rows = [
+        [model, *(number(means.get(model)) for means in columns.values())]
+        for model in sorted(set().union(*columns.values()), key=lambda m: -columns[next(iter(columns))].get(m, 0.0))
+    ]
+    lines = markdown_table(["model", *columns], rows)
+    for other in RANKED[1:]:
+        found = rank_agreement(boards.overall, RANKED[0], other)
+        if found is not None:
+            names = " and ".join(" by ".join(reversed(board)) for board in (RANKED[0], other))
+            lines += ["", f"Kendall's tau between {names}: {found.tau:.2f} over {found.models} models."]
+    return [*lines, "", progress(boards)]
+
+
+def weights_table(boards: Boards) -> list[str]:
+    """Markdown lines: mean AUROC of every method with ImageNet weights and with a random start."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in boards.overall:
+        method, _, start = row.model.partition(" (")
+        if row.split == MEAN and row.metric == "auroc" and start.endswith(")"):
+            found.setdefault(method, {})[start.removesuffix(")")] = row
+    starts = ("ImageNet", "random")
+    rows = [[m, *(with_parts_interval(by[s]) if s in by else "" for s in starts)] for m, by in sorted(found.items())]
+    return [*markdown_table(["method", "ImageNet weights", "random start"], rows), "", progress(boards)]
+
+
+RUNS: dict[str, Callable[[Boards], dict[str, list[str]]]] = {
+    "tiles": lambda boards: {
         "board": [*front_table(boards), "", progress(boards)],
         "noise": protocol_table(boards, NOISE),
         "leak": protocol_table(boards, LEAK),
-    }
+    },
+    "tiles-baselines": lambda boards: {"ranks": rank_table(boards)},
+    "tiles-weights": lambda boards: {"weights": weights_table(boards)},
+}
+"""Published runs and what README shows of them, by the name of the markers it stands between."""
+
+
+def readme_blocks(published: Path) -> dict[str, list[str]]:
+    """What stands between which markers of the README, from the records of all published runs."""
+    blocks: dict[str, list[str]] = {}
+    for run, shown in RUNS.items():
+        store = RunStore(published / run)
+        blocks |= shown(build_boards(store, store.read_plan()))
+    return blocks
 
 
 def replace_between(text: str, name: str, lines: Sequence[str]) -> str:
@@ -87,12 +129,10 @@ def replace_between(text: str, name: str, lines: Sequence[str]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """`front_table RUN README`: renew the README's boards."""
-    run, readme = Path(arguments[0]), Path(arguments[1])
-    store = RunStore(run)
-    boards = build_boards(store, store.read_plan())
+    """`front_table LEADERBOARDS README`: renew the README's boards."""
+    published, readme = Path(arguments[0]), Path(arguments[1])
     text = readme.read_text(encoding="utf-8")
-    for name, lines in readme_blocks(boards).items():
+    for name, lines in readme_blocks(published).items():
         text = replace_between(text, name, lines)
     write_atomically(readme, text.encode())
 

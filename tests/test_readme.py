@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 
 from reshift.benchmark.cli import build_parser
+from reshift.benchmark.inventory import readme_tables
 from reshift.results.boards import build_boards
-from reshift.results.front_table import readme_blocks
+from reshift.results.front_table import RUNS, readme_blocks
 from reshift.results.store import RunStore
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TINY = ROOT / "tests" / "tiny.yaml"
-TILES = ROOT / "results" / "leaderboards" / "tiles"
+PUBLISHED = ROOT / "results" / "leaderboards"
 
 
 def example(cls: str) -> str:
@@ -87,9 +88,14 @@ def test_make_targets_it_names_exist() -> None:
 
 
 def test_its_boards_are_those_the_committed_records_give() -> None:
-    store = RunStore(TILES)
-    boards = build_boards(store, store.read_plan())
-    for name, lines in readme_blocks(boards).items():
+    for name, lines in readme_blocks(PUBLISHED).items():
         assert f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end {name} -->" in README
-    for name, content in boards.files().items():
-        assert name == "cost.csv" or (TILES / "leaderboards" / name).read_bytes() == content, name
+    for run in RUNS:
+        store = RunStore(PUBLISHED / run)
+        for name, content in build_boards(store, store.read_plan()).files().items():
+            assert name == "cost.csv" or (PUBLISHED / run / "leaderboards" / name).read_bytes() == content, name
+
+
+def test_its_tables_are_those_the_code_gives() -> None:
+    for name, lines in readme_tables().items():
+        assert f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end {name} -->" in README
