@@ -60,7 +60,7 @@ def boards(run: Path) -> dict[str, bytes]:
 
 def test_every_model_stands_on_every_board_without_a_blank(finished: Path) -> None:
     found = boards(finished / "runs/tiny")
-    assert set(found) == {"overall.csv", "in_distribution.csv", "contamination-20.csv"}
+    assert set(found) == {"overall.csv", "in_distribution.csv", "contamination-20.csv", "removals.csv"}
     lines = [line.split(",") for line in found["overall.csv"].decode().splitlines()]
     head, rows = lines[0], lines[1:]
     assert {row[head.index("model")] for row in rows} >= {"size_brightness", "classifier", "differnet_iterative"}
