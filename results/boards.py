@@ -15,6 +15,7 @@ from reshift.results.evaluation import Evaluation, evaluate, model_label
 from reshift.results.metrics import ALL
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.published import published_bytes
+from reshift.results.rank_test import rank_bytes
 from reshift.results.record import Record, RecordError
 from reshift.results.removals import removal_bytes
 from reshift.results.scored_units import Level
@@ -45,10 +46,13 @@ class Boards:
         """The CSVs by file name; all but `cost.csv` depend on plan and scores alone, to the byte."""
         named = {f"{file_name(p)}.csv": rows_bytes(rows) for p, rows in self.protocols.items()}
         files = {**named, f"{OVERALL}.csv": rows_bytes(self.overall), "cost.csv": cost_bytes(self.plan, self.records)}
-        if (tuning := tuning_bytes(self.records)) is not None:
-            files["tuning.csv"] = tuning
-        if (removed := removal_bytes(self.records)) is not None:
-            files["removals.csv"] = removed
+        for name, content in (
+            ("tuning.csv", tuning_bytes(self.records)),
+            ("removals.csv", removal_bytes(self.records)),
+            ("ranks.csv", rank_bytes(self.overall)),
+        ):
+            if content is not None:
+                files[name] = content
         if self.plan.published:
             files["published.csv"] = published_bytes(self.plan.published, self.overall)
         return files

@@ -27,7 +27,9 @@ class Gap:
 
 
 def gap(shifted: Mapping[int, Units], controls: Sequence[Mapping[int, Units]]) -> Gap | None:
-    """Pair a shifted split with its control splits, seed by seed and part by part (DEFINITIONS, 'Matched control').
+    """Pair a shifted split with its control splits, seed by seed and part by part.
+
+    docs/definitions.md, 'Matched control and gap', says what a control is.
 
     Args:
         shifted: test units by seed.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from reshift.results.boards import Boards, file_name
 from reshift.results.published import beside
+from reshift.results.rank_test import board_rank_tests
 from reshift.results.removals import removals
 from reshift.results.statistics import MIN_PARTS
 from reshift.results.summary import Summary, number, progress, summaries, with_parts_interval
@@ -40,13 +41,14 @@ def markdown(boards: Boards) -> str:
                 "",
             ]
         lines += [*_head(table), "", *_table(table), ""]
-    lines += [*_published(boards), *_removals(boards), *_skipped(boards)]
+    lines += [*_ranks(boards), *_published(boards), *_removals(boards), *_skipped(boards)]
     lines += ["## Files", ""]
     lines += [f"- `{file_name(p)}.csv`: every split, component, defect, metric and threshold" for p in boards.protocols]
     lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time and memory"]
     for name, text in (
         ("tuning.csv", "every trial of tuning and which was chosen"),
         ("removals.csv", "what refinement removed, good and bad"),
+        ("ranks.csv", "ranks over data sets"),
         ("published.csv", "published figures beside ours"),
     ):
         lines += [f"- `{name}`: {text}"] if name in files else []
@@ -90,6 +92,22 @@ def _half_width(s: Summary) -> str:
         return ""
     # The wider side: the other may have been clipped at 1.
     return number(max(row.mean - row.seed_low, row.seed_high - row.mean))
+
+
+def _ranks(boards: Boards) -> list[str]:
+    lines: list[str] = []
+    for protocol, test in board_rank_tests(boards.overall).items():
+        rows = [[model, f"{rank:.2f}"] for model, rank in sorted(test.mean_ranks.items(), key=lambda i: (i[1], i[0]))]
+        lines += [
+            f"## Ranks over {test.blocks} data sets: {protocol}",
+            "",
+            f"Friedman's test: p = {test.p:.2g}. Models whose mean ranks lie less than {test.critical_difference:.2f} "
+            "apart cannot be told apart (Nemenyi, 5 %).",
+            "",
+            *markdown_table(["model", "mean rank"], rows),
+            "",
+        ]
+    return lines
 
 
 def _published(boards: Boards) -> list[str]:

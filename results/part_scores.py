@@ -28,7 +28,7 @@ def part_units(images: ScoredUnits) -> ScoredUnits | None:
     """Part-level units of a single-image model, or None where too few reference parts exist (image level only).
 
     The maximum over more views is larger by chance alone, so a part's maximum is expressed as its rank among maxima
-    over as many views of parts known as good (DEFINITIONS, 'Scores, labels, thresholds').
+    over as many views of parts known as good (docs/definitions.md, 'Scores and labels').
 
     References are the validation parts observed as good. For a part with v views and maximum x, a reference with n >= v
     views, k of them at most x, says P(max of v of its views <= x) = C(k,v) / C(n,v) exactly, halfway between <= and <

@@ -55,7 +55,7 @@ class Published:
     Attributes:
         dataset: as boards call it; several, joined by " + ", stand for the mean over them.
         model, protocol: as boards call them.
-        value: AUROC in [0, 1], as the paper defines it, which is by image.
+        value: AUROC in [0, 1], as its source defines it, which is by image.
         source: paper and table.
     """
 

@@ -36,7 +36,7 @@ class ScoresPointer:
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished cell leaves behind (DESIGN, 'A cell and its record').
+    """What a finished cell leaves behind.
 
     Attributes:
         cell: id of the cell, the hash of `identity`.

@@ -22,7 +22,7 @@ Interval = tuple[float, float]
 
 
 def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Student's interval of the mean over seeds; None for a single seed (DEFINITIONS, 'Statistics')."""
+    """Student's interval of the mean over seeds; None for a single seed (docs/definitions.md, 'Statistics')."""
     n = len(values)
     if n < 2:
         return None

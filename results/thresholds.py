@@ -33,7 +33,7 @@ class Threshold:
 def good_quantile(scores: Floats, alpha: float = ALPHA) -> float | None:
     """The ceil((n+1)(1-alpha))-th smallest of n observed-good validation scores; None where that exceeds n.
 
-    A new good unit then exceeds it with probability at most alpha (DEFINITIONS, 'Scores, labels, thresholds').
+    A new good unit then exceeds it with probability at most alpha (docs/definitions.md, 'Thresholds').
     """
     n = len(scores)
     # ceil((n+1)(1-alpha)) written so that 20 x .05 counts as exactly 1.
