@@ -8,21 +8,50 @@ WORKERS ?= 2
 TILES ?= ../shared/data/magnetic_tiles
 # One computing thread a process: results do not depend on it, and busy cores lose with two.
 export OMP_NUM_THREADS := 1
+# Albumentations asks the network for its newest version at every import, and warns where there is none.
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+# Without a network every target takes OFFLINE=bundle.tar, which `make bundle` packs on a connected machine. These four
+# are taken from the command line only: a DATA that happens to stand in the environment must not end up in a bundle.
+OFFLINE =
+BUNDLE = bundle.tar
+WEIGHTS =
+DATA =
+UNPACKED := .offline
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+ifneq ($(OFFLINE),)
+# The bundle alone: no index, and no setting of the user or the machine that names one.
+PIP_INSTALL := PIP_CONFIG_FILE=/dev/null $(PIP_INSTALL) --isolated --no-index --find-links $(UNPACKED)/wheels
+endif
+ifneq ($(OFFLINE)$(wildcard $(UNPACKED)),)
+export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test test-heavy lint gates tiles tiles-keep tiles-board readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights keep boards readme lock clean
 
 help: ## List every target
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
 
-$(STAMP): requirements.lock pyproject.toml
+$(STAMP): requirements.lock pyproject.toml $(if $(OFFLINE),| unpack)
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Python {v[0]}.{v[1]} found; ReShift needs 3.11 to 3.13: make PYTHON=python3.12 ...")'
+ifeq ($(OFFLINE),)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+else # a bare machine may have Python without pip: the bundle's installs itself
+	$(PYTHON) -m venv --without-pip $(VENV)
+	PYTHONPATH=$$(echo $(UNPACKED)/wheels/pip-*.whl) $(PIP_INSTALL) pip
+endif
+	$(PIP_INSTALL) -r requirements.lock
+	$(PIP_INSTALL) --no-deps --no-build-isolation -e .
 	@touch $@
 
+unpack: # at every call with OFFLINE, so that another bundle is noticed; the same one is left as it stands
+	@PYTHONPATH=src $(PYTHON) -m reshift.benchmark.bundle.unpack "$(OFFLINE)" $(UNPACKED) --lock requirements.lock
+
 setup: $(STAMP) ## Make .venv from the pinned versions
+
+bundle: $(STAMP) ## Pack what OFFLINE=bundle.tar needs (BUNDLE=tar, WEIGHTS="name ..." or none, DATA="folder ...")
+	$(BIN)/python -m reshift.benchmark.bundle.pack "$(BUNDLE)" --lock requirements.lock --weights $(WEIGHTS) --data $(DATA)
 
 benchmark: $(STAMP) ## Train every model on every split of preset quick; boards in runs/quick/leaderboards
 	$(BIN)/reshift run --preset quick --workers $(WORKERS)
@@ -30,7 +59,7 @@ benchmark: $(STAMP) ## Train every model on every split of preset quick; boards 
 test: $(STAMP) ## All tests (at most 15 minutes on 2 cores)
 	$(BIN)/python -m pytest -n 2 -m "not heavy"
 
-test-heavy: $(STAMP) ## Kill-and-resume and worker-count identity on the whole quick preset
+test-heavy: $(STAMP) ## Kill-and-resume, worker-count identity and installation without a network, whole
 	$(BIN)/python -m pytest -m heavy --timeout 5400
 
 lint: $(STAMP) ## ruff and mypy --strict
@@ -40,19 +69,20 @@ lint: $(STAMP) ## ruff and mypy --strict
 gates: $(STAMP) ## Measure the gates of the synthetic gearbox (20 minutes)
 	$(BIN)/python -m reshift.benchmark.gates --images 2000 --folds 2 --components splined_shaft --out results/gates.json
 
-tiles: $(STAMP) ## The committed board on the magnetic tiles (TILES=folder; hours, resumable)
-	$(BIN)/reshift run --preset tiles --data-root $(TILES) --workers $(WORKERS)
+tiles tiles-baselines tiles-weights: $(STAMP) ## The committed boards on the magnetic tiles (TILES=folder; long, resumable)
+	$(BIN)/reshift run --preset $@ --data-root $(TILES) --workers $(WORKERS)
 
-tiles-keep: $(STAMP) ## Replace the committed tiles records by those of a finished `make tiles`
-	$(BIN)/reshift status tiles
-	rm -rf results/leaderboards/tiles
-	$(BIN)/reshift merge results/leaderboards/tiles runs/tiles
+keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
+	$(BIN)/reshift status $(RUN)
+	rm -rf results/leaderboards/$(RUN)
+	$(BIN)/reshift merge results/leaderboards/$(RUN) runs/$(RUN)
 
-tiles-board: $(STAMP) ## Rebuild the committed tiles board from its records
-	$(BIN)/reshift board results/leaderboards/tiles
+boards: $(STAMP) ## Rebuild every committed board from its records
+	for run in results/leaderboards/*/; do $(BIN)/reshift board $$run || exit 1; done
 
-readme: $(STAMP) ## Renew README's board and picture from the records and the renderer
-	$(BIN)/python -m reshift.results.front_table results/leaderboards/tiles README.md
+readme: $(STAMP) ## Renew README's boards, tables and picture from the records, the code and the renderer
+	$(BIN)/python -m reshift.results.front_table results/leaderboards README.md
+	$(BIN)/python -m reshift.benchmark.inventory README.md
 	$(BIN)/python -m reshift.datamodules.contact_sheet docs/part.png p00000
 
 lock: ## Renew requirements.lock from the newest versions pyproject.toml allows
@@ -64,5 +94,5 @@ lock: ## Renew requirements.lock from the newest versions pyproject.toml allows
 	mv requirements.lock.new requirements.lock
 	rm -r .lock-venv
 
-clean: ## Remove the environment and all runs
-	rm -rf $(VENV) runs
+clean: ## Remove the environment, the unpacked bundle and all runs
+	rm -rf $(VENV) $(UNPACKED) runs

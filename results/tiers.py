@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from reshift.results.clustered_auroc import Components, combine
 from reshift.results.statistics import normal_interval
 
+_ROUNDING = 1e-9
+"""Two models with the same scores differ by rounding, with no variance to hide it."""
+
 Terms = Sequence[tuple[float, Components]]
 
 
@@ -14,7 +17,7 @@ def separable(better: Terms, worse: Terms) -> bool:
     """Whether the paired 95 % interval of the AUROC difference lies above zero; never on too few parts."""
     difference = combine([*better, *((-weight, part) for weight, part in worse)])
     interval = normal_interval(difference)
-    return interval is not None and interval[0] > 0
+    return interval is not None and interval[0] > _ROUNDING
 
 
 def tiers(models: Mapping[str, Terms]) -> dict[str, int]:

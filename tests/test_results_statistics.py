@@ -237,6 +237,13 @@ def test_models_that_cannot_be_told_apart_share_a_tier() -> None:
     assert found["a"] == found["b"] == 1 < found["bad"] < found["worse"]
 
 
+def test_models_with_the_same_scores_share_a_tier() -> None:
+    rng = np.random.default_rng(0)
+    pieces = [components(clustered(rng, 60, views=2, shift=1.0)) for _ in range(3)]
+    twins = {name: [(1 / 3, pieces[k]) for k in order] for name, order in (("a", (0, 1, 2)), ("b", (2, 0, 1)))}
+    assert tiers({**twins, "c": twins["a"]}) == {"a": 1, "b": 1, "c": 1}
+
+
 def test_tiers_need_enough_parts() -> None:
     rng = np.random.default_rng(0)
     few = clustered(rng, 10, views=1, shift=5.0)
