@@ -37,7 +37,8 @@ def validation_value(model: InspectionModule, scored: pd.DataFrame, best_loss: f
     """How good a trial is, lower is better; compares as a tuple.
 
     A model that learns from labels is judged by the AUROC of its headline score on validation against observed
-    labels, then by its validation loss; one that learns from good samples only by its validation loss (DEFINITIONS).
+    labels, then by its validation loss; one that learns from good samples only by its validation loss
+    (docs/definitions.md, 'Tuning').
 
     Args:
         scored: validation rows with `observed_label` and the headline score as the first "score:" column.

@@ -26,13 +26,14 @@ _UNTIMED = re.compile(r"KGT\d+-[A-Z]-\d+-A\d+_crop_\d")
 
 
 class BSData(Reader):
-    """`data/*.jpg`, and `label/*.json` (labelme polygons of pitting) beside those frames that show annotated pitting.
+    """BSData: pitting that grows on a ball screw, photographed over time (Schlagenhauf and Landwehr 2021).
 
-    One frame of one position on the screw is a sample, a position is a part, and `time` is the clock in the file name
-    as an ISO date. Defective means that pitting is annotated; a frame without annotation is good, also where an
-    earlier frame of its position has one (the notes count these). All positions lie on one screw and share one clock:
-    a board speaks of this screw and of no other. One position of fifteen has no annotation at all, so protocols that
-    need several good parts skip.
+    `data/*.jpg`, and `label/*.json` (labelme polygons of pitting) beside those frames that show annotated pitting. One
+    frame of one position on the screw is a sample, a position is a part, and `time` is the clock in the file name as an
+    ISO date. Defective means that pitting is annotated; a frame without annotation is good, also where an earlier frame
+    of its position has one (the notes count these). All positions lie on one screw and share one clock: a board speaks
+    of this screw and of no other. One position of fifteen has no annotation at all, so protocols that need several good
+    parts skip.
 
     The framing changed during the test (`crop_2`, then `crop_1`), so a data set holds the frames of one crop. The
     polygons are no mask files, so there is no mask. Pictures called `KGT...` have no time and are left out.

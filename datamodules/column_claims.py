@@ -38,7 +38,7 @@ def column_claims(dataset: Dataset) -> list[str]:
     """Lines "can show: ..." and "cannot show: ..." for what boards of this data set could be asked for.
 
     Splits are drawn by the protocols at their defaults with seed 0, and a protocol that skips gives its own reason. The
-    numbers that claims take are those of DEFINITIONS.
+    numbers that claims take are those of docs/definitions.md, 'Thresholds' and 'Statistics'.
     """
     table = dataset.table
     labels = part_labels(table)

@@ -55,12 +55,13 @@ class Mapping:
 
 
 class GearboxRemanufacturing(Reader):
-    """The Kaggle release of Bauer et al.: patches of 128 x 128 pixels of used gearbox parts, OK or nOK.
+    """Used gearbox parts from two product lines, judged fit for reuse or not (Bauer et al. 2025).
 
-    Its folders and columns are documented nowhere, so nothing is guessed: a YAML file says which folder level, or
-    which column of a named CSV, holds the component, transmission, part, acquisition (the side of the part or the
-    like), label, and if wanted defect and view; and which words mean good and defective. `TEMPLATE` shows all keys.
-    What only file names say has to be written into a CSV first. The transmission is the real product line.
+    The Kaggle release of arXiv 2511.15440: patches of 128 x 128 pixels, OK or nOK. Its folders and columns are
+    documented nowhere, so nothing is guessed: a YAML file says which folder level, or which column of a named CSV,
+    holds the component, transmission, part, acquisition (the side of the part or the like), label, and if wanted defect
+    and view; and which words mean good and defective. `TEMPLATE` shows all keys. What only file names say has to be
+    written into a CSV first. The transmission is the real product line.
 
     A good image has no defect: what the mapped column says for it is dropped. The notes set what was understood
     against the published numbers; they should agree before a board is believed.
@@ -269,7 +270,7 @@ def _label_words(path: Path, value: Any) -> dict[str, int]:
 
 
 def _understood(table: pd.DataFrame) -> tuple[str, str]:
-    """What was read, against what the paper publishes."""
+    """What was read, against what Bauer et al. publish."""
     bad = int((table["label"] == DEFECTIVE).sum())
     parts = table.groupby("transmission")["part"].nunique()
     by_transmission = ", ".join(f"{name or 'not said'} {count}" for name, count in parts.items())

@@ -26,10 +26,11 @@ _MASK = re.compile(r"\d{5}_GT\.png")
 
 
 class KSDD2(Reader):
-    """`train/` and `test/`, flat, `NNNNN.png` with a mask `NNNNN_GT.png` each.
+    """KolektorSDD2: surfaces of one product, with pixel masks of their defects (Bozic et al. 2021).
 
-    The label is read from the mask, as the authors do: a mask without any pixel above zero is good. No kinds of
-    defects, components or parts are named: every image is its own part. `official_split` is train or test.
+    `train/` and `test/`, flat, `NNNNN.png` with a mask `NNNNN_GT.png` each. The label is read from the mask, as the
+    authors do: a mask without any pixel above zero is good. No kinds of defects, components or parts are named: every
+    image is its own part. `official_split` is train or test.
 
     The release carries stray copies in train (`10301 (copy).png` and its mask). A file of another name is left out,
     and named in the notes, only where it is in train and byte for byte a file that is read; any other is an error,

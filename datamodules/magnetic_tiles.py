@@ -25,9 +25,10 @@ _FILE_NAME = re.compile(r"exp(?P<exposure>\d+)_num_(?P<num>\d+)")
 
 
 class MagneticTiles(Reader):
-    """`MT_<Class>/Imgs/exp<E>_num_<N>.jpg` with a `.png` mask of the same stem; the label is the class.
+    """Magnetic tiles with five kinds of defects, a tile under several exposures (Huang et al. 2020).
 
-    No transmission: the exposure is a setting of the camera, and stands as `view` and `acquisition`.
+    `MT_<Class>/Imgs/exp<E>_num_<N>.jpg` with a `.png` mask of the same stem; the label is the class. No transmission:
+    the exposure is a setting of the camera, and stands as `view` and `acquisition`.
 
     The authors name no tiles, so parts are inferred from file names alone. `group="tile"`: within a class, in the
     order of the frame number, a new tile starts when the exposure does not rise or more than `EXPOSURE_GAP` frames

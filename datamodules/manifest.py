@@ -19,11 +19,12 @@ SPLITS = ("train", "val", "test", "")
 
 
 class Manifest(Reader):
-    """A CSV with `image,label` and optionally `component,defect,transmission,acquisition,part,view,mask,time,split`.
+    """Your own pictures, listed in a CSV with the columns image and label and whatever else you know of them.
 
-    `image` and `mask` are paths relative to `root`, with forward slashes. Labels are 0, good, OK or 1, defective,
-    nOK, NG, NK, in any case. `transmission` is whatever the author of the CSV says it is. Without a `part` column
-    every image counts as its own part, and boards say so.
+    Optional are `component,defect,transmission,acquisition,part,view,mask,time,split`. `image` and `mask` are paths
+    relative to `root`, with forward slashes. Labels are 0, good, OK or 1, defective, nOK, NG, NK, in any case.
+    `transmission` is whatever the author of the CSV says it is. Without a `part` column every image counts as its own
+    part, and boards say so.
 
     Args:
         csv: the file, UTF-8, with a header.

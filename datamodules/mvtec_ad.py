@@ -16,10 +16,11 @@ LAYOUT = "train/good/NNN.png, test/good/NNN.png, test/<defect>/NNN.png and groun
 
 
 class MVTecAD(Reader):
-    """`<category>/{train,test}/{good,<defect>}/NNN.png` with masks `<category>/ground_truth/<defect>/NNN_mask.png`.
+    """MVTec AD and data in its folder layout, one category at a time (Bergmann et al. 2019).
 
-    The category is the component; there is no transmission and no stand-in for one. No parts are named, so every
-    image is its own. `official_split` is train or test.
+    `<category>/{train,test}/{good,<defect>}/NNN.png` with masks `<category>/ground_truth/<defect>/NNN_mask.png`. The
+    category is the component; there is no transmission and no stand-in for one. No parts are named, so every image is
+    its own. `official_split` is train or test.
 
     Args:
         root: the folder that holds the categories.

@@ -40,13 +40,13 @@ _SAMPLE = re.compile(r"(?P<part>(OK|NG/[^/]+)/S\d+)/[^/]*_(?P<view>C[1-5])_[^/]*
 
 
 class RealIAD(Reader):
-    """`<resolution>/<category>/{OK,NG/<defect>}/SXXXX/*_C<view>_*.jpg`, listed by `<splits>/<category>.json`.
+    """Real-IAD: every sample photographed from five sides, one category at a time (Wang et al. 2024).
 
-    The label is the list's `anomaly_class` against `meta.normal_class`, never the folder: many pictures lie under
-    `NG/` and show no defect from their side. The part is the sample folder (`OK/S0001`, `NG/AK/S0001`), the view is
-    C1 to C5, the category is the component, and `official_split` is the list a picture stands in; pictures that no
-    list names have no row. Some mirrors nest the folder of lists once more, in itself or in `realiad_jsons`; both are
-    found.
+    `<resolution>/<category>/{OK,NG/<defect>}/SXXXX/*_C<view>_*.jpg`, listed by `<splits>/<category>.json`. The label is
+    the list's `anomaly_class` against `meta.normal_class`, never the folder: many pictures lie under `NG/` and show no
+    defect from their side. The part is the sample folder (`OK/S0001`, `NG/AK/S0001`), the view is C1 to C5, the
+    category is the component, and `official_split` is the list a picture stands in; pictures that no list names have no
+    row. Some mirrors nest the folder of lists once more, in itself or in `realiad_jsons`; both are found.
 
     In `fuiad` lists a part of the training samples is defective, and the table says which pictures. The benchmark
     treats them all as good: that is `Official(train_as_good=True)`.

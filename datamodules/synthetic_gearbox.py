@@ -17,12 +17,12 @@ from reshift.splits.samples import validate_table
 
 
 class SyntheticGearbox(Reader):
-    """Five components, two transmissions, five defects; made on first use, then read from the cache.
+    """Rendered gearbox parts: five components, two product lines, five defects; no download needed.
 
-    The component is the kind of part, the transmission is the product line, and the acquisition is the lighting
-    (ring or side), which every part's views cross. `parts.csv` beside the pictures also holds what only the
-    generator knows: severity, near_tolerance, mask_pixels (at 128 px), dot, process (marks that making the component
-    leaves, on 80 % of all parts).
+    Made on first use, then read from the cache. The component is the kind of part, the transmission is the product
+    line, and the acquisition is the lighting (ring or side), which every part's views cross. `parts.csv` beside the
+    pictures also holds what only the generator knows: severity, near_tolerance, mask_pixels (at 128 px), dot, process
+    (marks that making the component leaves, on 80 % of all parts).
 
     Args:
         root: where worlds are kept; by default the cache folder.

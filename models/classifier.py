@@ -17,9 +17,10 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class Classifier(InspectionModule):
-    """Backbone, then one linear layer to (good, defective); all of it is trained, with Adam and a cosine schedule.
+    """An image network trained as a whole to tell good from defective by cross-entropy (Bauer et al. 2025).
 
-    The recipe of Bauer et al. (arXiv 2511.15440); learning rate and weight decay are not published, ours.
+    Any timm backbone, then one linear layer to (good, defective), with Adam and a cosine schedule: the recipe of arXiv
+    2511.15440. Its learning rate and weight decay are not published; these are ours.
 
     Args:
         backbone, weights, timm_options, frozen_batch_norm: see `Backbone`.

@@ -21,12 +21,13 @@ from reshift.models.logistic import StandardisedLogistic
 
 
 class ConfidentLearning(LogisticProbe):
-    """Confident learning (Northcutt, Jiang and Chuang, JAIR 2021) around `LogisticProbe`, by cleanlab.
+    """Confident learning: a logistic regression without the labels that look wrong (Northcutt et al. 2021).
 
-    Probabilities of every training row come from folds that did not hold it. Rows whose probability of a class exceeds
-    that class's mean self-confidence are counted into the joint of observed and true labels (eq. 1 and 2); "prune by
-    noise rate", the package's default, sets as many rows aside as the joint says are wrong, and the probe is fitted on
-    the rest. As in the paper each class is weighed up for what it lost, by 1 / P(observed = k | true = k).
+    After Northcutt, Jiang and Chuang (JAIR 2021), by their package cleanlab, around `LogisticProbe`. Probabilities of
+    every training row come from folds that did not hold it. Rows whose probability of a class exceeds that class's mean
+    self-confidence are counted into the joint of observed and true labels (eq. 1 and 2); "prune by noise rate", the
+    package's default, sets as many rows aside as the joint says are wrong, and the probe is fitted on the rest. As in
+    the paper each class is weighed up for what it lost, by 1 / P(observed = k | true = k).
 
     Folds are over rows, because a model knows no parts. Sibling views of a part then lie on both sides, and features
     that recognise the part can vouch for a wrong label that all its views share. The folds do not depend on the seed.

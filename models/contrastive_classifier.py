@@ -15,7 +15,10 @@ from reshift.models.search_space import Choice, LogUniform, Range
 
 
 class ContrastiveClassifier(Classifier):
-    """`CE + alpha * soft-nearest-neighbour` on cosine distance, classes good and defective (arXiv 2511.15440).
+    """A classifier with a second loss that draws good and defective apart in its features (Bauer et al. 2025).
+
+    `CE + alpha * soft-nearest-neighbour` on cosine distance (arXiv 2511.15440); the classes are good and defective, not
+    the component.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

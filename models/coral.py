@@ -14,11 +14,12 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class Coral(Classifier):
-    """`CE + gamma * CORAL` between the groups of a batch (Sun and Saenko 2016, in DomainBed's form).
+    """CORAL: a classifier whose features are aligned over components and product lines (Sun and Saenko 2016).
 
-    Groups are component x transmission, DomainBed's domains. Its batches hold as many rows of each; here they are drawn
-    evenly over the training set, so a rare group takes part where a batch holds two rows of it. The penalty sees every
-    row alike, whatever its weight. Where training holds a single group this is the classifier.
+    `CE + gamma * CORAL` between the groups of a batch, in DomainBed's form (Gulrajani and Lopez-Paz 2021). Groups are
+    component x transmission, DomainBed's domains. Its batches hold as many rows of each; here they are drawn evenly
+    over the training set, so a rare group takes part where a batch holds two rows of it. The penalty sees every row
+    alike, whatever its weight. Where training holds a single group this is the classifier.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

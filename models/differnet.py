@@ -20,11 +20,12 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class DifferNet(InspectionModule):
-    """Rudolph et al., "Same same but DifferNet", WACV 2021; loss and score are in nats per feature.
+    """DifferNet: how likely a picture's frozen features are under a normalising flow (Rudolph et al. 2021).
 
-    The published front is AlexNet, 256 channels at three scales; timm has none, so the default is the stride-16
-    stage of ResNet-18, which gives the same 768 features. As published, features are not standardised and training
-    stops after its steps. The density's constant `log(2 pi) / 2` is left out.
+    "Same same but DifferNet", WACV 2021. Loss and score are in nats per feature. The published front is AlexNet, 256
+    channels at three scales; timm has none, so the default is the stride-16 stage of ResNet-18, which gives the same
+    768 features. As published, features are not standardised and training stops after its steps. The density's constant
+    `log(2 pi) / 2` is left out.
 
     Args:
         backbone, weights, stages, scales, timm_options: see `Backbone`.

@@ -74,12 +74,13 @@ class ConvolutionalFlow(nn.Module):
 
 
 class FastFlow(InspectionModule):
-    """Yu et al., "FastFlow: Unsupervised Anomaly Detection and Localization via 2D Normalizing Flows", 2021.
+    """FastFlow: a normalising flow over frozen patch features that keeps their places (Yu et al. 2021).
 
-    The paper runs a flow per stage and averages their maps; here one flow sees all stages on one grid. Its input is
-    normalised per image, without the learned scale of public implementations: the loss does not count its volume, and
-    shrinking the input would lower it. The loss is the NLL in nats per feature, the density's constant left out;
-    weights multiply it, and known bad rows (negative weight) are left out.
+    "FastFlow: Unsupervised Anomaly Detection and Localization via 2D Normalizing Flows", 2021. The paper runs a flow
+    per stage and averages their maps; here one flow sees all stages on one grid. Its input is normalised per image,
+    without the learned scale of public implementations: the loss does not count its volume, and shrinking the input
+    would lower it. The loss is the NLL in nats per feature, the density's constant left out; weights multiply it, and
+    known bad rows (negative weight) are left out.
 
     Scores: `max` over the patches of `|z|^2 / 2C`, minus the log of the published probability map; its `mean`; and
     the `nll` of the whole image, which alone counts the flow's volume.

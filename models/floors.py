@@ -15,7 +15,10 @@ from reshift.models.logistic import StandardisedLogistic
 
 
 class ClassPrior(InspectionModule):
-    """One probability for every sample: the weighted share of training rows observed as defective."""
+    """Floor: one score for every picture, the share of defective training labels, so its AUROC is 0.5.
+
+    The share is taken over rows with their weights, of labels as observed.
+    """
 
     name: ClassVar[str] = "class_prior"
 
@@ -40,7 +43,11 @@ class ClassPrior(InspectionModule):
 
 
 class NumberOfViews(InspectionModule):
-    """How many views a part has; where defective parts are photographed more often this alone predicts the label."""
+    """Floor: how many pictures a part has; no surface is looked at.
+
+    Where defective parts are photographed more often this alone predicts the label; an AUROC below 0.5 says that good
+    parts are, which is the same leak.
+    """
 
     name: ClassVar[str] = "n_views"
     views: Literal["one", "all"] = "all"
@@ -53,9 +60,10 @@ class NumberOfViews(InspectionModule):
 
 
 class SizeBrightness(InspectionModule):
-    """Logistic regression on six numbers: height, width, aspect and area of the file, mean and deviation of its grey.
+    """Floor: logistic regression on a picture's size, brightness and contrast; no surface is looked at.
 
-    What it gets right, a model that looks at the surface does not need to have seen.
+    Six numbers: height, width, aspect and area of the file, mean and deviation of its pixels. What it gets right, a
+    model that looks at the surface does not need to have seen.
     """
 
     name: ClassVar[str] = "size_brightness"

@@ -19,7 +19,7 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class LogisticProbe(InspectionModule):
-    """Logistic regression on standardised features of a frozen backbone.
+    """Logistic regression on the standardised features of a frozen network.
 
     Args:
         backbone, weights, stages, scales, timm_options: see `Backbone`.
@@ -56,10 +56,11 @@ class LogisticProbe(InspectionModule):
 
 
 class Gaussian(InspectionModule):
-    """Mahalanobis distance to the good samples in the features of a frozen backbone.
+    """Mahalanobis distance to the good pictures in the features of a frozen network (Rippel et al. 2020).
 
-    The covariance is shrunk after Ledoit and Wolf (2004), so fewer samples than features will do; it is Rippel et
-    al. (ICPR 2020) with pooled features. Known bad rows (negative weight) are left out; other weights count as 1.
+    After Rippel, Mertens and Merhof (ICPR 2020), with pooled features. The covariance is shrunk after Ledoit and Wolf
+    (2004), so fewer samples than features will do. Known bad rows (negative weight) are left out; other weights count
+    as 1.
 
     Args:
         backbone, weights, stages, scales, timm_options: see `Backbone`.

@@ -14,9 +14,10 @@ from reshift.models.search_space import Choice, Range
 
 
 class GeneralisedCrossEntropy(Classifier):
-    """`(1 - p^q) / q` in place of cross-entropy (Zhang and Sabuncu, NeurIPS 2018, eq. 6), without truncation.
+    """A classifier with a loss that wrong labels mislead less than cross-entropy (Zhang and Sabuncu 2018).
 
-    Validation watches plain cross-entropy, like the other classifiers.
+    `(1 - p^q) / q` in place of cross-entropy (NeurIPS 2018, eq. 6), without truncation. Validation watches plain
+    cross-entropy, like the other classifiers.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

@@ -15,11 +15,12 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class GroupDRO(Classifier):
-    """Online group DRO (Sagawa et al., ICLR 2020, Algorithm 1) on the groups of `batch["group"]`.
+    """Group DRO: a classifier trained for its worst component and product line (Sagawa et al. 2020).
 
-    Those are component x transmission, as DomainBed's groups are domains; the paper's also cross the label. Rows are
-    drawn evenly over the training set, not over the groups. Each group's loss is the classifier's on its rows; rows
-    of group -1 take no part. With a single training group this is ERM, the classifier.
+    Online, Algorithm 1 (ICLR 2020), on the groups of `batch["group"]`. Those are component x transmission, as
+    DomainBed's groups are domains; the paper's also cross the label. Rows are drawn evenly over the training set, not
+    over the groups. Each group's loss is the classifier's on its rows; rows of group -1 take no part. With a single
+    training group this is ERM, the classifier.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

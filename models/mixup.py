@@ -15,11 +15,11 @@ from reshift.models.search_space import LogUniform, Range
 
 
 class Mixup(Classifier):
-    """Mixup (Zhang et al., ICLR 2018, section 2): each image is mixed with a partner of its own batch.
+    """Mixup: a classifier trained on blends of two images and of their labels (Zhang et al. 2018).
 
-    As in the paper's code, a batch has one share, drawn from Beta(alpha, alpha), and the partners are a permutation.
-    (DomainBed mixes across domains instead; its alpha is the same.) A label's part of the loss carries the weight of
-    the row it comes from.
+    Section 2 of the ICLR paper: each image is mixed with a partner of its own batch. As in the paper's code, a batch
+    has one share, drawn from Beta(alpha, alpha), and the partners are a permutation. (DomainBed mixes across domains
+    instead; its alpha is the same.) A label's part of the loss carries the weight of the row it comes from.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

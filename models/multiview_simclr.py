@@ -20,9 +20,10 @@ from reshift.models.simclr_augmentation import simclr_augmentation
 
 
 class MultiviewSimCLR(InspectionModule):
-    """Learns what the views of a part share, then good from defective on the mean over its present views.
+    """Judges a part by all its views at once, after SimCLR pre-training on what they share (Chen et al. 2020).
 
-    After Mielgo et al. (C2 of REFERENCE 2), who leave positives and fusion open; SimCLR is Chen et al. 2020. Both
+    SimCLR on the views of Real-IAD with a supervised head on top is the idea of Mielgo, Bregon and Martínez-Prieto, who
+    leave positives and fusion open; here good is told from defective on the mean over a part's present views. Both
     phases train the whole backbone under one cosine schedule. Missing views are never computed.
 
     Args:

@@ -15,11 +15,12 @@ from reshift.models.patch_features import PatchFeatures, upsampled
 
 
 class PaDiM(InspectionModule):
-    """Defard et al., "PaDiM: a Patch Distribution Modeling Framework", ICPR workshops 2021.
+    """PaDiM: a Gaussian per image position on frozen patch features (Defard et al. 2021).
 
-    The score of an image is the maximum of its map of Mahalanobis distances, brought to the image's size and smoothed
-    (sigma 4 pixels) before the maximum is taken. Known bad rows (negative weight) are left out; other weights count
-    as 1. Learned tensors take 4 * G^2 * C^2 bytes, 10 MB at the defaults, fitting about seven times that.
+    "PaDiM: a Patch Distribution Modeling Framework", ICPR workshops 2021. The score of an image is the maximum of its
+    map of Mahalanobis distances, brought to the image's size and smoothed (sigma 4 pixels) before the maximum is taken.
+    Known bad rows (negative weight) are left out; other weights count as 1. Learned tensors take 4 * G^2 * C^2 bytes,
+    10 MB at the defaults, fitting about seven times that.
 
     Args:
         backbone, weights, stages, timm_options, grid, channels, neighbourhood: see `PatchFeatures`. The defaults keep

@@ -56,11 +56,12 @@ def _make_room(module: nn.Module, state: Mapping[str, Tensor], prefix: str, *_: 
 
 
 class PatchCore(InspectionModule):
-    """Roth et al., "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022.
+    """PatchCore: distance of a picture's frozen patch features to a memory of good ones (Roth et al. 2022).
 
-    The headline is the largest distance of a patch to the bank, re-weighted by how lonely its nearest neighbour is
-    (Eq. 7); `distance` is that without the weight. Known bad rows (negative weight) are left out; other weights count
-    as 1. Fitting holds all training patches, up to three times 4 * C * G^2 bytes a sample.
+    "Towards Total Recall in Industrial Anomaly Detection", CVPR 2022. The headline is the largest distance of a patch
+    to the bank, re-weighted by how lonely its nearest neighbour is (Eq. 7); `distance` is that without the weight.
+    Known bad rows (negative weight) are left out; other weights count as 1. Fitting holds all training patches, up to
+    three times 4 * C * G^2 bytes a sample.
 
     Args:
         backbone, weights, stages, timm_options, grid, channels, neighbourhood: see `PatchFeatures`. The defaults are

@@ -36,12 +36,13 @@ def outlier_factors(patches: Tensor, neighbours: int) -> NDArray[np.float64]:
 
 
 class SoftPatch(InspectionModule):
-    """Jiang et al., "SoftPatch: Unsupervised Anomaly Detection with Noisy Data", NeurIPS 2022, with LOF.
+    """SoftPatch: PatchCore that leaves suspicious training patches out of its memory (Jiang et al. 2022).
 
-    Patches with the largest local outlier factors (LOF) are removed before the coreset is chosen; the LOF of those
-    kept multiplies the distances to them. The score is the maximum over patches. Known bad rows (negative weight) are
-    left out; other weights count as 1. Fitting holds all training patches, up to three times 4 * C * G^2 bytes a
-    sample. Where most samples are identical at a position (a rendered background without noise) LOF has no bound.
+    "SoftPatch: Unsupervised Anomaly Detection with Noisy Data", NeurIPS 2022, with LOF. Patches with the largest local
+    outlier factors (LOF) are removed before the coreset is chosen; the LOF of those kept multiplies the distances to
+    them. The score is the maximum over patches. Known bad rows (negative weight) are left out; other weights count as
+    1. Fitting holds all training patches, up to three times 4 * C * G^2 bytes a sample. Where most samples are
+    identical at a position (a rendered background without noise) LOF has no bound.
 
     Args:
         backbone, weights, stages, timm_options, grid, channels, neighbourhood, share: see `PatchCore`.

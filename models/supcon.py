@@ -18,12 +18,13 @@ from reshift.models.simclr_augmentation import simclr_augmentation
 
 
 class SupCon(Classifier):
-    """SupCon (Khosla et al., NeurIPS 2020, eq. 2) on two augmented copies of each image, classes good and defective.
+    """SupCon: contrastive pre-training by label, then a linear layer on the frozen network (Khosla et al. 2020).
 
-    Two stages, as in the paper: the loss trains backbone and projector; then the projector is not used any more, the
+    The loss is eq. 2 (NeurIPS 2020) on two augmented copies of each image; the classes are good and defective. Two
+    stages, as in the paper: the loss trains backbone and projector; then the projector is not used any more, the
     backbone is frozen in evaluation mode, and cross-entropy trains the head. Both share one budget and one cosine
-    schedule. The contrastive stage counts every row alike but knows known bad ones as defective; a batch that holds
-    one class only teaches it nothing.
+    schedule. The contrastive stage counts every row alike but knows known bad ones as defective; a batch that holds one
+    class only teaches it nothing.
 
     Args:
         backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.

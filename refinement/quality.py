@@ -1,4 +1,4 @@
-"""How well a trace found the injected noise: the paper's Table 2, with precision and recall."""
+"""How well a trace found the injected noise: Table 2 of Aqeel et al. (arXiv 2408.11561), precision and recall."""
 
 from __future__ import annotations
 

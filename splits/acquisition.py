@@ -1,4 +1,4 @@
-"""Acquisition protocol: one camera setting held out together with parts, the paper's S2."""
+"""Acquisition protocol: one camera setting held out together with parts, S2 of Bauer et al. (arXiv 2511.15440)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ MINIMUM = 2  # samples of each label that must change places, or there is no con
 
 
 class Acquisition(Protocol):
-    """Hold out one acquisition value after the other, on parts that are held out too (REFERENCE 1, S2).
+    """Each camera setting in turn is tested on unseen parts and never trained on (S2 of Bauer et al. 2025).
 
-    A value crosses parts, so test = the value on held-out parts, train and val = other values on other parts; the rest
-    is dropped and counted. Among that rest are the value's pictures of the training parts. They make the matched
-    control: it tests the same samples, and there they replace equally many training samples of the same label,
-    pictures of the same part first. The two halves of DEFINITIONS are for values whose parts are all held out; here
-    nobody tests the dropped pictures, so nothing has to be halved and one control compares on the whole test.
+    Settings are the values of `acquisition`. A value crosses parts, so test = the value on held-out parts, train and
+    val = other values on other parts; the rest is dropped and counted. Among that rest are the value's pictures of the
+    training parts. They make the matched control: it tests the same samples, and there they replace equally many
+    training samples of the same label, pictures of the same part first. The two halves of docs/definitions.md, 'Matched
+    control and gap', are for values whose parts are all held out; here nobody tests the dropped pictures, so nothing
+    has to be halved and one control compares on the whole test.
 
     Args:
         values: hold out only these; None for all.

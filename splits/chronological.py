@@ -14,11 +14,12 @@ from reshift.splits.roles import build_split, usable_splits
 
 
 class Chronological(Protocol):
-    """Train on parts wholly before a moment, test on parts wholly at or after it.
+    """Trains on past parts and tests on later ones.
 
-    The moment is the time of the image at the given share of all images in order of time. A part whose images lie on
-    both sides is dropped and counted, and so is a part with an image of unknown time. Validation is a share of the
-    past parts by hash, as everywhere else: from the training side only.
+    Training parts lie wholly before a moment, test parts wholly at or after it. The moment is the time of the image at
+    the given share of all images in order of time. A part whose images lie on both sides is dropped and counted, and so
+    is a part with an image of unknown time. Validation is a share of the past parts by hash, as everywhere else: from
+    the training side only.
 
     Args:
         past: share of the images that lies in the past.

@@ -18,12 +18,13 @@ RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 
 class Contamination(Protocol):
-    """DEFINITIONS 'Contamination r', injected by whole parts or by single views.
+    """A stated share of the training images called good, up to half, is really defective; the test stays true.
 
-    Per repeat, parts are divided once, label by label: test, then validation, then training; defective parts outside
-    test are either observed as what they are or wait in reserve. Every rate has the same test, the same observed
-    defective images and the same number N of observed-good images on each side; contaminants take places of good
-    ones. A rate is met to within one injected unit, in training and in validation each.
+    Whole parts or single views are injected; docs/definitions.md, 'Contamination', says what a rate is. Per repeat,
+    parts are divided once, label by label: test, then validation, then training; defective parts outside test are
+    either observed as what they are or wait in reserve. Every rate has the same test, the same observed defective
+    images and the same number N of observed-good images on each side; contaminants take places of good ones. A rate is
+    met to within one injected unit, in training and in validation each.
 
     Args:
         rates: shares in [0, .5] of the observed-good images.

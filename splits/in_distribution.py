@@ -1,4 +1,4 @@
-"""In-distribution protocol: label-stratified folds over parts, the paper's S3."""
+"""In-distribution protocol: label-stratified folds over parts, S3 of Bauer et al. (arXiv 2511.15440)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from reshift.splits.roles import build_split, usable_splits
 
 
 class InDistribution(Protocol):
-    """Every fold of parts is the test set once; validation is a share of the other parts (REFERENCE 1, S3).
+    """No shift, for comparison: parts are dealt to folds, and each is tested once (S3 of Bauer et al. 2025).
+
+    Folds are stratified by label; validation is a share of the parts outside the fold.
 
     Args:
         folds: number of folds, at least 2.

@@ -14,14 +14,15 @@ from reshift.splits.protocol import Protocol, Split, hash_order
 from reshift.splits.roles import build_split, usable_splits
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4)
-HIGHEST = 0.4  # DEFINITIONS: at 50 % labels carry no information
+HIGHEST = 0.4  # at 50 % labels carry no information
 
 
 class LabelFlips(Protocol):
-    """Symmetric label noise in train and val on in-distribution folds; the test labels stay true.
+    """A stated share of good and of defective training parts has the wrong label; the test labels stay true.
 
-    In each role and class, the rounded share of units in a fixed hash order is flipped, so that flips are nested. A
-    flipped part shows the label it does not have on all of its images, a flipped image only on itself.
+    Symmetric label noise in train and val on in-distribution folds. In each role and class, the rounded share of units
+    in a fixed hash order is flipped, so that flips are nested. A flipped part shows the label it does not have on all
+    of its images, a flipped image only on itself.
 
     Args:
         rates: shares in [0, .4].

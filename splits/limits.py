@@ -10,10 +10,10 @@ from reshift.splits.protocol import Split
 from reshift.splits.samples import DEFECTIVE, GOOD, part_labels
 
 INTERVAL_PARTS = 10
-"""Fewest good and fewest defective test parts an interval over parts is given for (DEFINITIONS 'Statistics')."""
+"""Fewest good and fewest defective test parts an interval over parts takes (docs/definitions.md, 'Statistics')."""
 
 THRESHOLD_GOOD = 19
-"""Fewest observed-good validation units the 5 % threshold needs (DEFINITIONS 'Scores, labels, thresholds')."""
+"""Fewest observed-good validation units the 5 % threshold needs (docs/definitions.md, 'Thresholds')."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ BOTH_LABELS = frozenset({0, 1})
 def half_controls(
     shifted: Split, grouped: pd.DataFrame, held: pd.DataFrame, seed: int, labels: frozenset[int] = BOTH_LABELS
 ) -> Iterator[Split]:
-    """The two controls of DEFINITIONS 'Matched control and gap', or none where parts are too few.
+    """The two controls of docs/definitions.md, 'Matched control and gap', or none where parts are too few.
 
     Control a tests the first half of the held-out value's groups, while the second half replaces equally many
     training groups of the same labels; control b swaps the halves. Validation is unchanged, and so are test samples

@@ -18,10 +18,10 @@ ROLES = ("train", "val", "test")
 
 
 class Official(Protocol):
-    """Follow the column `official_split`; without validation there, 20 % of train is given up, by part.
+    """The split that comes with the data; where it names no validation, a fifth of training becomes it.
 
-    Where the published roles share a part or a picture, the split declares the broken invariant. Rows with an empty
-    value have no role.
+    Follows the column `official_split`; what training gives up, it gives up by part. Where the published roles share a
+    part or a picture, the split declares the broken invariant. Rows with an empty value have no role.
 
     Some benchmarks train on data that is partly defective and call all of it good, such as Real-IAD's fully
     unsupervised setting. With `train_as_good` every image of train and val is observed as good, whatever its label;

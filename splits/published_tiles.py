@@ -15,10 +15,11 @@ from reshift.splits.samples import GOOD
 
 
 class PublishedTiles(Protocol):
-    """Train on good images only, test on all others; exposures of one tile stand on both sides (REFERENCE 4).
+    """DifferNet's split of the magnetic tiles, which leaks: one tile is in training and test (Rudolph et al. 2021).
 
-    The split leaks and says so in `breaks`; it exists beside the tile-disjoint boards to show the difference. The
-    authors name no validation, so a share of the training images is given up for it.
+    Good images only train, all others are tested; exposures of one tile stand on both sides. The split leaks and says
+    so in `breaks`; it exists beside the tile-disjoint boards to show the difference. The authors name no validation, so
+    a share of the training images is given up for it.
 
     Args:
         train_list: text file with the authors' training file names, one a line. Without it, or where it is not on

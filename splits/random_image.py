@@ -1,4 +1,4 @@
-"""Random-image protocol: label-stratified folds over images, the paper's leaky S1."""
+"""Random-image protocol: label-stratified folds over images, the leaky S1 of Bauer et al. (arXiv 2511.15440)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reshift.splits.roles import build_split, usable_splits
 
 
 class RandomImage(Protocol):
-    """Folds over single images, so that views of one part stand on both sides (REFERENCE 1, S1).
+    """Single images are dealt to folds, which leaks: one part is in training and test (S1 of Bauer et al. 2025).
 
     It breaks the part and content invariants on purpose: its boards show what leakage is worth.
 

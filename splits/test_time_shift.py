@@ -18,11 +18,12 @@ SEVERITIES = (1, 2, 3, 4, 5)
 
 
 class TestTimeShift(Protocol):
-    """Every fold as it is, then with its test pictures disturbed: lighting, blur, noise, camera pose.
+    """Test pictures are disturbed in light, sharpness, noise and pose (after Hendrycks and Dietterich 2019).
 
-    The idea and the five severities are those of Hendrycks and Dietterich (ICLR 2019); what a severity does to the
-    pixels is stated in `datamodules.test_shift`. Training, validation and thresholds never see a disturbed picture,
-    and all splits of a fold share one trained model and the same test parts, so that differences are paired.
+    Every fold is tested as it is, then disturbed. The idea and the five severities are those of the ICLR paper; what a
+    severity does to the pixels is stated in `datamodules.test_shift`. Training, validation and thresholds never see a
+    disturbed picture, and all splits of a fold share one trained model and the same test parts, so that differences are
+    paired.
 
     Args:
         kinds: which disturbances.

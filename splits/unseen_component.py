@@ -1,4 +1,4 @@
-"""Unseen-component protocol: every part of one component is the test set, the paper's S4."""
+"""Unseen-component protocol: every part of one component is the test set, S4 of Bauer et al. (arXiv 2511.15440)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from reshift.splits.roles import usable_splits
 
 
 class UnseenComponent(Protocol):
-    """Hold out one component after the other (REFERENCE 1, S4), each with two matched controls.
+    """Each kind of component in turn is tested and never trained on (S4 of Bauer et al. 2025).
+
+    Each comes with two matched controls where parts suffice: docs/definitions.md, 'Matched control and gap'.
 
     Args:
-        always_train: components that are never held out (the gear wheel in S4).
+        always_train: components that are never held out (the gear wheel in S4 of arXiv 2511.15440).
         values: hold out only these; None for all that are not always trained.
         val: share of the remaining parts that validate.
 

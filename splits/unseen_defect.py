@@ -17,11 +17,12 @@ from reshift.splits.samples import DEFECTIVE, GOOD
 
 
 class UnseenDefect(Protocol):
-    """Hold out one defect after the other, good-looking views of its parts included (DEFINITIONS 'Unseen defect').
+    """Each kind of defect in turn is tested and never trained on.
 
-    Test is every part that carries the defect together with good parts that are held out for all defects of a seed
-    alike. Defective samples without a named defect may show the held-out one, so their groups have no role. For
-    detectors that train on good images this is a breakdown by defect, not a shift.
+    Good-looking views of its parts are held out with it. Test is every part that carries the defect together with good
+    parts that are held out for all defects of a seed alike. Defective samples without a named defect may show the
+    held-out one, so their groups have no role. For detectors that train on good images this is a breakdown by defect,
+    not a shift.
 
     Args:
         values: hold out only these defects; None for all.

@@ -14,7 +14,9 @@ from reshift.splits.roles import usable_splits
 
 
 class UnseenTransmission(Protocol):
-    """Hold out one transmission after the other (DEFINITIONS 'Unseen component / transmission').
+    """Each product line (transmission) in turn is tested and never trained on.
+
+    Each comes with two matched controls where parts suffice: docs/definitions.md, 'Matched control and gap'.
 
     Args:
         values: hold out only these; None for all.

@@ -19,7 +19,7 @@ class SplitError(ValueError):
 
 
 def verify(split: Split, table: pd.DataFrame) -> None:
-    """Check a split against the table it was made from (DESIGN 'Protocols').
+    """Check a split against the table it was made from (docs/definitions.md, 'Splits').
 
     Checked: train, val and test hold samples of the table, each once, in sorted tuples; parts and identical pictures
     stay in one role (unless `breaks` says "parts" or "content"); the held-out value is absent from train and val,

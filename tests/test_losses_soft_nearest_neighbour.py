@@ -10,7 +10,7 @@ from reshift.losses.soft_nearest_neighbour import soft_nearest_neighbour
 
 
 def loop(embedding: np.ndarray, label: np.ndarray, temperature: float) -> float:
-    """REFERENCE 1, term by term, in float64."""
+    """Eq. 1 of Frosst et al. (2019) on cosine distance, term by term, in float64."""
     terms = []
     for i in range(len(label)):
         same = every = 0.0
