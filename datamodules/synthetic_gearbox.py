@@ -21,8 +21,7 @@ class SyntheticGearbox(Reader):
 
     Made on first use, then read from the cache. The component is the kind of part, the transmission is the product
     line, and the acquisition is the lighting (ring or side), which every part's views cross. `parts.csv` beside the
-    pictures also holds what only the generator knows: severity, near_tolerance, mask_pixels (at 128 px), dot, process
-    (marks that making the component leaves, on 80 % of all parts).
+    pictures also holds what only the generator knows: severity, near_tolerance, mask_pixels (at 128 px), dot.
 
     Args:
         root: where worlds are kept; by default the cache folder.
@@ -41,7 +40,7 @@ class SyntheticGearbox(Reader):
     """
 
     name: ClassVar[str] = "synthetic_gearbox"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 1
     source: ClassVar[Source | None] = Source(
         address="rendered on this machine; no photograph of a real part is among them",
         licence="none is needed for pictures that you render yourself",

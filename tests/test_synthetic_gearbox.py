@@ -15,7 +15,6 @@ import torch
 import reshift.datamodules.synthetic_gearbox as module
 from reshift.datamodules.gearbox.components import COMPONENTS
 from reshift.datamodules.gearbox.knobs import REFERENCE_PIXELS, Knobs
-from reshift.datamodules.gearbox.marks import PROCESS
 from reshift.datamodules.gearbox.plan import DEFECTS, NEAR, TOLERANCE, TRANSMISSIONS, plan_part
 from reshift.datamodules.gearbox.scene import Scene, build_scene
 from reshift.datamodules.image_file import read_image, read_mask
@@ -126,17 +125,6 @@ def test_marks_and_the_dot_do_not_tell_the_label_by_default() -> None:
     bad, good = [p for p in plans if p.defect], [p for p in plans if not p.defect]
     assert abs(np.mean([p.dot for p in bad]) - np.mean([p.dot for p in good])) < 0.05
     assert abs(np.mean([len(p.slight) for p in bad]) - np.mean([len(p.slight) for p in good])) < 0.1
-
-
-def test_process_marks_belong_to_the_component_and_do_not_tell_the_label() -> None:
-    plans = [plan_part(Knobs(parts=4000), i) for i in range(4000)]
-    bad, good = [p for p in plans if p.defect], [p for p in plans if not p.defect]
-    assert abs(np.mean([p.process for p in bad]) - np.mean([p.process for p in good])) < 0.05
-    assert abs(np.mean([p.process for p in plans]) - 0.8) < 0.03
-    assert set(PROCESS) == set(COMPONENTS)
-    for index in range(10):
-        found = [mark.kind for mark in scene_of(index).marks if mark.kind in PROCESS.values()]
-        assert found == [PROCESS[plans[index].component]] * (2 if plans[index].process else 0)
 
 
 def test_the_shortcut_reverses_between_the_transmissions() -> None:

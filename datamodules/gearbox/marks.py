@@ -15,27 +15,6 @@ from reshift.datamodules.gearbox.surface import Surface, Triple, dot
 PROPORTIONS = {"pitting": 20.0, "scratch": 80.0, "scoring": 45.0, "corrosion": 18.0, "notch": 4.0}
 """Size over depth of a typical mark of each kind; severity is their product."""
 HARMLESS = ("stain", "hairline", "oil")
-PROCESS = {
-    "gear_wheel": "hardening_tint",
-    "splined_shaft": "matrix_code",
-    "synchronizer_body": "witness_line",
-    "synchronizer_collar": "tool_marks",
-    "synchronizer_ring": "coating_splash",
-}
-"""What making a component leaves on it by intent: no damage, but to who never saw the component it looks like some."""
-_SIZES = {  # mm: least and greatest size, least and greatest depth
-    "stain": (4.0, 9.0, 0.01, 0.03),
-    "hairline": (10.0, 26.0, 0.01, 0.03),
-    "oil": (7.0, 15.0, 0.01, 0.03),
-    "dot": (3.4, 4.4, 0.01, 0.03),
-    "hardening_tint": (9.0, 15.0, 0.01, 0.03),
-    "matrix_code": (7.5, 9.5, 0.01, 0.03),
-    "witness_line": (14.0, 22.0, 0.15, 0.25),
-    "tool_marks": (9.0, 14.0, 0.15, 0.25),
-    "coating_splash": (8.0, 13.0, 0.01, 0.03),
-}
-_TURNS = {"scoring": 0.0, "witness_line": 0.0, "matrix_code": 0.0, "tool_marks": math.pi / 2}
-"""Kinds that run around the axis (0) or at right angles to that; all others lie anywhere."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +22,7 @@ class Mark:
     """One mark at a surface point.
 
     Attributes:
-        kind: a defect's name (also below the tolerance), one of `HARMLESS` or of `PROCESS`, or "dot".
+        kind: a defect's name (also below the tolerance), one of `HARMLESS`, or "dot".
         point, normal, along, across: its place in mm and its frame (unit vectors).
         size, depth: mm; the severity is size x depth.
         spots: places and radii in mm within the mark (pits, lines), drawn once.
@@ -95,22 +74,23 @@ class Mark:
 
 
 def mark_at(kind: str, severity: float, point: Vector, normal: Vector, draw: np.random.Generator) -> Mark:
-    """A mark of a kind at a point; `severity` (mm^2) is ignored for kinds that are no damage."""
+    """A mark of a kind at a point; `severity` (mm^2) is ignored for the harmless kinds, which have next to no depth."""
     around = (-point[1], point[0], 0.0)
     along = _flat(around, normal) or _flat((0.0, 0.0, 1.0), normal) or _flat((1.0, 0.0, 0.0), normal)
     assert along is not None
     across = _cross(normal, along)
-    turn = _TURNS[kind] if kind in _TURNS else draw.uniform(0, math.tau)
-    c, s = round(math.cos(turn), 6), round(math.sin(turn), 6)
-    along, across = _mix(along, c, across, s), _mix(across, c, along, -s)
+    if kind != "scoring":
+        turn = draw.uniform(0, math.tau)
+        c, s = round(math.cos(turn), 6), round(math.sin(turn), 6)
+        along, across = _mix(along, c, across, s), _mix(across, c, along, -s)
     stretch = draw.uniform(0.75, 1.33)
     bright, salt = bool(draw.uniform() < 0.5), int(draw.integers(1 << 20))
     if kind in PROPORTIONS:
         size = math.sqrt(severity * PROPORTIONS[kind] * stretch)
         depth = severity / size
     else:
-        low, high, shallow, deep = _SIZES[kind]
-        size, depth = draw.uniform(low, high), draw.uniform(shallow, deep)
+        low, high = {"stain": (4.0, 9.0), "hairline": (10.0, 26.0), "oil": (7.0, 15.0), "dot": (3.4, 4.4)}[kind]
+        size, depth = draw.uniform(low, high), draw.uniform(0.01, 0.03)
     return Mark(kind, point, normal, along, across, size, depth, _spots(kind, size, draw), bright, salt)
 
 
@@ -127,16 +107,6 @@ def _spots(kind: str, size: float, draw: np.random.Generator) -> tuple[Vector, .
         return tuple(
             ((k - (count - 1) / 2) * pitch, draw.uniform(-0.15, 0.15) * size, draw.uniform(0.7, 1.0))
             for k in range(count)
-        )
-    if kind == "tool_marks":
-        return tuple((place * 2.6, 0.0, 1.0) for place in (-1, 0, 1))
-    if kind == "witness_line":
-        return ((0.0, 0.0, 0.0),)
-    if kind == "coating_splash":
-        count, radii = int(draw.integers(2, 5)), (0.13, 0.20)
-        return tuple(
-            (draw.uniform(-0.3, 0.3) * size, draw.uniform(-0.3, 0.3) * size, size * draw.uniform(*radii))
-            for _ in range(count)
         )
     return ((draw.uniform(-0.02, 0.02), draw.uniform(-1, 1), 0.0),)
 

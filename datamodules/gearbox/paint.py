@@ -18,7 +18,6 @@ COVERED = 0.25
 """Share of a mark's full strength from which a point counts as covered by it."""
 GRAZING = 0.2
 """Cosine to the line of sight below which a mark on the surface is too foreshortened to be seen."""
-_CELLS = 8  # rows and columns of a matrix code
 _RUST = (0.19, 0.105, 0.060)
 _DIRT = (0.105, 0.08, 0.06)
 _PAINT = (0.05, 0.16, 0.42)
@@ -72,11 +71,6 @@ def _look_of(mark: Mark) -> tuple[tuple[float, float, float], float, float]:
         "hairline": (fresh, 0.16, 0.1),
         "oil": (_DARK, 0.22, 1.0),
         "dot": (_PAINT, 0.95, 0.35),
-        "hardening_tint": (_RUST, 0.65, 0.15),
-        "matrix_code": (_DARK, 0.90, 0.1),
-        "witness_line": (_METAL, 0.75, 0.1),
-        "tool_marks": (fresh, 0.75, 0.1),
-        "coating_splash": (_DARK, 0.80, 0.1),
     }[mark.kind]
 
 
@@ -133,16 +127,6 @@ def _disc(mark: Mark, a: Tensor, b: Tensor) -> Field:
     return strength, torch.zeros_like(a), torch.zeros_like(a)
 
 
-def _cells(mark: Mark, a: Tensor, b: Tensor) -> Field:
-    # a code of square cells, two thirds of them dark
-    side = mark.size / _CELLS
-    row, column = (a / side + _CELLS / 2).floor().long(), (b / side + _CELLS / 2).floor().long()
-    inside = (row >= 0) & (row < _CELLS) & (column >= 0) & (column < _CELLS)
-    dark = ((row * 73_856_093) ^ (column * 19_349_663) ^ mark.salt) % 3 > 0
-    flat = torch.zeros_like(a)
-    return (inside & dark).to(a.dtype), flat, flat
-
-
 def _break(mark: Mark, surface: Surface, skin: Skin, at: Tensor) -> None:
     # the broken face: dark, rough and dull metal on the ball that the notch cut out
     (cx, cy, cz), radius = mark.ball
@@ -165,9 +149,4 @@ _FIELDS: dict[str, Callable[[Mark, Tensor, Tensor], Field]] = {
     "hairline": _scratch,
     "oil": _patch,
     "dot": _disc,
-    "hardening_tint": _disc,
-    "matrix_code": _cells,
-    "witness_line": _scratch,
-    "tool_marks": _scores,
-    "coating_splash": _pits,
 }

@@ -17,8 +17,7 @@ TOLERANCE = 4.0
 NEAR = 0.15
 """Relative distance from the tolerance within which a part counts as near it."""
 SLIGHT = (0.06, 0.96)  # severities of permitted marks, in tolerances
-SEVERE = (1.05, 4.60)  # severities of defects, in tolerances
-_PROCESS = 0.8  # share of the parts, good and defective alike, that carry their component's process marks
+SEVERE = (1.05, 3.60)  # severities of defects, in tolerances
 _CELLS = len(COMPONENTS) * len(TRANSMISSIONS)
 
 
@@ -31,7 +30,6 @@ class Plan:
         defect: its only defect, "" on a good part.
         severity: mm^2 of the defect, or of the worst permitted mark; 0 without any mark.
         dot: whether an inspector's paint dot is on it.
-        process: whether it carries what making its component leaves (`marks.PROCESS`).
     """
 
     index: int
@@ -41,7 +39,6 @@ class Plan:
     severity: float
     slight: tuple[tuple[str, float], ...]
     dot: bool
-    process: bool
 
     @property
     def name(self) -> str:
@@ -81,5 +78,4 @@ def plan_part(knobs: Knobs, index: int) -> Plan:
         defect, severity = "", max((value for _, value in slight), default=0.0)
     lean = knobs.shortcut / 2 * (1 if defect else -1) * (1 if transmission == "automatic" else -1)
     dot = bool(generator(knobs.seed, "dot", index).uniform() < 0.5 + lean)
-    process = bool(generator(knobs.seed, "process", index).uniform() < _PROCESS)
-    return Plan(index, component, transmission, defect, severity, slight, dot, process)
+    return Plan(index, component, transmission, defect, severity, slight, dot)

@@ -13,7 +13,7 @@ from reshift.datamodules.gearbox.components import COMPONENTS, Solid
 from reshift.datamodules.gearbox.finish import Finish, finish_for
 from reshift.datamodules.gearbox.knobs import REFERENCE_PIXELS, REFERENCE_SIZE, Knobs
 from reshift.datamodules.gearbox.light import ACQUISITIONS, Lighting, lighting_for
-from reshift.datamodules.gearbox.marks import HARMLESS, PROCESS, Mark, mark_at
+from reshift.datamodules.gearbox.marks import HARMLESS, Mark, mark_at
 from reshift.datamodules.gearbox.paint import covered
 from reshift.datamodules.gearbox.plan import Plan
 from reshift.datamodules.gearbox.seeding import generator
@@ -99,8 +99,8 @@ def _marks(knobs: Knobs, plan: Plan, solid: Solid, views: Sequence[View]) -> lis
     wanted: list[tuple[str, float, int | None]] = [(kind, severity, None) for kind, severity in plan.slight]
     draw = generator(seed, "harmless", index)
     wanted += [(HARMLESS[int(draw.integers(len(HARMLESS)))], 0.0, None) for _ in range(int(draw.integers(1, 4)))]
-    for kind in [*(["dot"] if plan.dot else []), *([PROCESS[plan.component]] if plan.process else [])]:
-        wanted += [(kind, 0.0, 0), (kind, 0.0, 1)]  # one on each side of the part, so that most views show one
+    if plan.dot:  # one on each side of the part, so that most views show one
+        wanted += [("dot", 0.0, 0), ("dot", 0.0, 1)]
     marks = []
     for number, (kind, severity, side) in enumerate(wanted):
         draw = generator(seed, "mark", index, number)

@@ -74,7 +74,6 @@ def _build_view(knobs: Knobs, plan: Plan, scene: Scene, number: int, view: View,
         "near_tolerance": int(plan.near_tolerance),
         "mask_pixels": shown,
         "dot": int(plan.dot),
-        "process": int(plan.process),
         "permitted_marks": " ".join(kind for kind, _ in plan.slight),
     }
 
