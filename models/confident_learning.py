@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,23 +33,14 @@ class ConfidentLearning(LogisticProbe):
     At least one row of each class stays. Known bad rows (negative weight) are never set aside.
 
     Args:
-        backbone, weights, stages, scales, timm_options, inverse_penalty: as for `LogisticProbe`.
         folds: at least 2; fewer where a class has fewer rows. 5 is cleanlab's default.
+        probe: all arguments of `LogisticProbe`.
     """
 
     name: ClassVar[str] = "confident_learning"
 
-    def __init__(
-        self,
-        backbone: str = "resnet18",
-        weights: str = "hub",
-        stages: Sequence[int] | None = (3,),
-        scales: Sequence[float] = (1.0, 0.5, 0.25),
-        timm_options: dict[str, Any] | None = None,
-        inverse_penalty: float = 1.0,
-        folds: int = 5,
-    ) -> None:
-        super().__init__(backbone, weights, stages, scales, timm_options, inverse_penalty)
+    def __init__(self, *, folds: int = 5, **probe: Any) -> None:
+        super().__init__(**probe)
         if folds < 2:
             raise ValueError(f"folds of confident learning are {folds}, must be at least 2")
         self.folds = folds

@@ -21,9 +21,9 @@ class ContrastiveClassifier(Classifier):
     the component.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         alpha: published 0.2; positive separates the classes.
         temperature: published 2.0.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "contrastive_classifier"
@@ -33,19 +33,8 @@ class ContrastiveClassifier(Classifier):
         "temperature": Choice((0.1, 0.5, 2.0)),
     }
 
-    def __init__(
-        self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
-        alpha: float = 0.2,
-        temperature: float = 2.0,
-    ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+    def __init__(self, *, alpha: float = 0.2, temperature: float = 2.0, **classifier: Any) -> None:
+        super().__init__(**classifier)
         self.alpha, self.temperature = alpha, temperature
 
     def loss(self, embedding: Tensor, batch: Batch) -> Tensor:

@@ -22,25 +22,15 @@ class Coral(Classifier):
     alike, whatever its weight. Where training holds a single group this is the classifier.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         gamma: factor of the penalty; 1 in DomainBed.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "coral"
     space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "gamma": LogUniform(0.1, 10.0)}
 
-    def __init__(
-        self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
-        gamma: float = 1.0,
-    ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+    def __init__(self, *, gamma: float = 1.0, **classifier: Any) -> None:
+        super().__init__(**classifier)
         self.gamma = gamma
 
     def loss(self, embedding: Tensor, batch: Batch) -> Tensor:

@@ -20,25 +20,15 @@ class GeneralisedCrossEntropy(Classifier):
     cross-entropy, like the other classifiers.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         q: published 0.7; towards 0 the loss is cross-entropy, 1 is mean absolute error.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "generalised_cross_entropy"
     space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "q": Choice((0.3, 0.5, 0.7, 0.9))}
 
-    def __init__(
-        self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
-        q: float = 0.7,
-    ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+    def __init__(self, *, q: float = 0.7, **classifier: Any) -> None:
+        super().__init__(**classifier)
         self.q = q
 
     def loss(self, embedding: Tensor, batch: Batch) -> Tensor:

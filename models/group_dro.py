@@ -23,25 +23,15 @@ class GroupDRO(Classifier):
     training group this is ERM, the classifier.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         step_size: eta of the group weights; 0.01 in the authors' code and in DomainBed.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "group_dro"
     space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "step_size": LogUniform(1e-3, 1e-1)}
 
-    def __init__(
-        self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
-        step_size: float = 0.01,
-    ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+    def __init__(self, *, step_size: float = 0.01, **classifier: Any) -> None:
+        super().__init__(**classifier)
         self.step_size = step_size
         self.group_weight: Tensor
         # Empty until the first batch: how many groups there are is not known before `prepare`.

@@ -22,25 +22,15 @@ class Mixup(Classifier):
     instead; its alpha is the same.) A label's part of the loss carries the weight of the row it comes from.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         alpha: positive; small values leave most batches nearly unmixed. 0.2 for ImageNet in the paper and in DomainBed.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "mixup"
     space: ClassVar[Mapping[str, Range]] = {**Classifier.space, "alpha": LogUniform(0.1, 10.0)}
 
-    def __init__(
-        self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
-        alpha: float = 0.2,
-    ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+    def __init__(self, *, alpha: float = 0.2, **classifier: Any) -> None:
+        super().__init__(**classifier)
         if alpha <= 0:
             raise ValueError(f"alpha of mixup is {alpha}, must be positive")
         self.alpha = alpha

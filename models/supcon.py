@@ -27,11 +27,11 @@ class SupCon(Classifier):
     class only teaches it nothing.
 
     Args:
-        backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm: as for `Classifier`.
         pretrain_share: share of the steps that go to the contrastive stage.
         projection: width of the space in which the loss compares; published 128.
         temperature: published 0.1.
         smallest_crop: least share of the image that a random crop keeps; a smaller one may lose the defect.
+        classifier: all arguments of `Classifier`.
     """
 
     name: ClassVar[str] = "supcon"
@@ -40,19 +40,14 @@ class SupCon(Classifier):
 
     def __init__(
         self,
-        backbone: str = "resnet50",
-        weights: str = "hub",
-        lr: float = 1e-4,
-        weight_decay: float = 0.0,
-        class_balanced: bool = False,
-        timm_options: dict[str, Any] | None = None,
-        frozen_batch_norm: bool = False,
+        *,
         pretrain_share: float = 0.5,
         projection: int = 128,
         temperature: float = 0.1,
         smallest_crop: float = 0.5,
+        **classifier: Any,
     ) -> None:
-        super().__init__(backbone, weights, lr, weight_decay, class_balanced, timm_options, frozen_batch_norm)
+        super().__init__(**classifier)
         if not 0 <= pretrain_share < 1:
             raise ValueError(f"pretrain_share is {pretrain_share}, must be at least 0 and less than 1")
         if temperature <= 0:

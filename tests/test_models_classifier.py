@@ -24,7 +24,7 @@ def prepared(model: Classifier) -> Classifier:
 
 
 def test_probability_is_the_softmax_and_the_headline_does_not_saturate() -> None:
-    model = prepared(Classifier("test_resnet", "none"))
+    model = prepared(Classifier(backbone="test_resnet", weights="none"))
     logits = model.head(model.backbone(batch()["image"]))
     found = model.score(batch())
     assert next(iter(found)) == "logit"
@@ -36,14 +36,14 @@ def test_probability_is_the_softmax_and_the_headline_does_not_saturate() -> None
 
 
 def test_class_balance_weighs_by_the_training_counts() -> None:
-    model = prepared(Classifier("test_resnet", "none", class_balanced=True))
+    model = prepared(Classifier(backbone="test_resnet", weights="none", class_balanced=True))
     logits = model.head(model.backbone(batch()["image"]))
     expected = F.cross_entropy(logits, batch()["label"], weight=torch.tensor([1 / 6, 1 / 2]))
     assert float(model.validation_loss(batch()).detach()) == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_contrastive_loss_adds_a_fifth_of_the_soft_nearest_neighbour() -> None:
-    model = prepared(ContrastiveClassifier("test_resnet", "none"))
+    model = prepared(ContrastiveClassifier(backbone="test_resnet", weights="none"))
     embedding = model.backbone(batch()["image"])
     plain = F.cross_entropy(model.head(embedding), batch()["label"])
     apart = soft_nearest_neighbour(embedding, batch()["label"], 2.0)
@@ -52,14 +52,14 @@ def test_contrastive_loss_adds_a_fifth_of_the_soft_nearest_neighbour() -> None:
 
 
 def test_a_known_bad_sample_changes_sides_in_both_terms() -> None:
-    model = prepared(ContrastiveClassifier("test_resnet", "none"))
+    model = prepared(ContrastiveClassifier(backbone="test_resnet", weights="none"))
     told, flipped = batch(), batch()
     told["weight"][0], flipped["label"][0] = -1, 1
     assert float(model.training_step(told, 0)) == pytest.approx(float(model.training_step(flipped, 0)), rel=1e-6)
 
 
 def test_rate_falls_along_half_a_cosine_and_goes_on_in_a_second_run() -> None:
-    model = prepared(Classifier("test_resnet", "none", lr=1.0))
+    model = prepared(Classifier(backbone="test_resnet", weights="none", lr=1.0))
     rates = []
     for _ in range(2):
         configured = model.configure_optimizers()

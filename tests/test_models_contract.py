@@ -40,7 +40,7 @@ LEARNING = [model for model in MODELS if model.name != "n_views"]
 
 def build(model: type[InspectionModule], seed: int = 0) -> InspectionModule:
     torch.manual_seed(seed)
-    taken = inspect.signature(model).parameters
+    taken = {name for cls in model.__mro__ for name in inspect.signature(cls).parameters}
     built = model(**{key: value for key, value in TINY.items() if key in taken})
     built.prepare(TrainingInfo(steps=STEPS, class_counts=(3, 3), n_groups=2, n_views=VIEWS, size=SIZE))
     return built

@@ -29,7 +29,7 @@ def batch(copies: int = 1) -> Batch:
 
 def build(model: type[Classifier], n_groups: int = 3, steps: int = 10, **options: Any) -> Classifier:
     torch.manual_seed(0)
-    built = model("test_resnet", "none", lr=3e-3, **options)
+    built = model(backbone="test_resnet", weights="none", lr=3e-3, **options)
     built.prepare(TrainingInfo(steps, class_counts=(5, 3), n_groups=n_groups, n_views=1, size=32))
     return built
 

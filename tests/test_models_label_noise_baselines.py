@@ -29,7 +29,7 @@ def images() -> Batch:
 
 def test_the_generalised_loss_trains_and_plain_cross_entropy_validates() -> None:
     torch.manual_seed(0)
-    model = GeneralisedCrossEntropy("test_resnet", "none", q=0.4, class_balanced=True)
+    model = GeneralisedCrossEntropy(backbone="test_resnet", weights="none", q=0.4, class_balanced=True)
     model.prepare(TrainingInfo(steps=10, class_counts=(6, 2), n_groups=1, n_views=1, size=32))
     rows = images()
     logits = model.eval().head(model.backbone(rows["image"]))
