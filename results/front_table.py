@@ -21,7 +21,12 @@ SHIFTS = ("acquisition", "unseen_component", "unseen_defect", "unseen_transmissi
 FAMILIAR = "in_distribution"
 NOISE = ("contamination-00", "contamination-10", "contamination-30")
 LEAK = ("in_distribution", "published_tiles")
-RANKED = (("tiles", "in_distribution"), ("sessions", "in_distribution"), ("tiles", "random_image"))
+FLOORS = ("class_prior", "n_views", "size_brightness")
+RANKED = {
+    "by tile": ("tiles", "in_distribution"),
+    "by session": ("sessions", "in_distribution"),
+    "by image (leaks)": ("tiles", "random_image"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,18 +72,17 @@ def protocol_table(boards: Boards, protocols: Sequence[str]) -> list[str]:
 
 
 def rank_table(boards: Boards) -> list[str]:
-    """Markdown lines: mean AUROC of every model by tile, by session and where views leak, and how far orders agree."""
-    columns = {" by ".join(reversed(board)): board_means(boards.overall, board) for board in RANKED}
-    rows = [
-        [model, *(number(means.get(model)) for means in columns.values())]
-        for model in sorted(set().union(*columns.values()), key=lambda m: -columns[next(iter(columns))].get(m, 0.0))
-    ]
+    """Markdown lines: mean AUROC of every model on the boards of `RANKED`, and how far their orders agree."""
+    columns = {name: board_means(boards.overall, board) for name, board in RANKED.items()}
+    first, *others = RANKED
+    models = sorted(set().union(*columns.values()), key=lambda m: (-columns[first].get(m, 0.0), m))
+    rows = [[model, *(number(means.get(model)) for means in columns.values())] for model in models]
     lines = markdown_table(["model", *columns], rows)
-    for other in RANKED[1:]:
-        found = rank_agreement(boards.overall, RANKED[0], other)
+    for other in others:
+        found = rank_agreement(boards.overall, RANKED[first], RANKED[other], FLOORS)
         if found is not None:
-            names = " and ".join(" by ".join(reversed(board)) for board in (RANKED[0], other))
-            lines += ["", f"Kendall's tau between {names}: {found.tau:.2f} over {found.models} models."]
+            agreement = f"{found.tau:.2f} over {found.models} models, floors left out"
+            lines += ["", f"Kendall's tau between the orders {first} and {other}: {agreement}."]
     return [*lines, "", progress(boards)]
 
 

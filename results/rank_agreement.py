@@ -44,10 +44,16 @@ def board_means(overall: Sequence[Row], board: Board) -> dict[str, float]:
     }
 
 
-def rank_agreement(overall: Sequence[Row], first: Board, second: Board) -> Agreement | None:
-    """How far two boards agree; None where fewer than `MIN_MODELS` models stand on both, too few for an order."""
+def rank_agreement(
+    overall: Sequence[Row], first: Board, second: Board, without: Sequence[str] = ()
+) -> Agreement | None:
+    """How far two boards agree; None where fewer than `MIN_MODELS` models stand on both, too few for an order.
+
+    Args:
+        without: models that are not ranked, such as floors, which any two boards put last.
+    """
     a, b = board_means(overall, first), board_means(overall, second)
-    shared = sorted(a.keys() & b.keys())
+    shared = sorted((a.keys() & b.keys()) - set(without))
     if len(shared) < MIN_MODELS:
         return None
     places = [{m: k for k, m in enumerate(sorted(shared, key=lambda m: -means[m]), start=1)} for means in (a, b)]

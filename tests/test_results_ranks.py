@@ -72,4 +72,5 @@ def test_agreement_is_one_for_one_order_and_minus_one_for_its_reverse() -> None:
     assert same is not None and same.tau == pytest.approx(1) and same.models == 6 and not same.moved
     reverse = rank_agreement(rows, ("d", "first"), ("d", "reverse"))
     assert reverse is not None and reverse.tau == pytest.approx(-1) and reverse.moved["a"] == (6, 1)
+    assert rank_agreement(rows, ("d", "first"), ("d", "same"), without=["a"]) is None
     assert rank_agreement(rows[:11], ("d", "first"), ("d", "same")) is None
