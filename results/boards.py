@@ -49,7 +49,7 @@ class Boards:
         for name, content in (
             ("tuning.csv", tuning_bytes(self.records)),
             ("removals.csv", removal_bytes(self.records)),
-            ("ranks.csv", rank_bytes(self.overall)),
+            ("ranks.csv", rank_bytes(self.overall, {cell.model for cell in self.plan.cells})),
         ):
             if content is not None:
                 files[name] = content

@@ -96,7 +96,7 @@ def _half_width(s: Summary) -> str:
 
 def _ranks(boards: Boards) -> list[str]:
     lines: list[str] = []
-    for protocol, test in board_rank_tests(boards.overall).items():
+    for protocol, test in board_rank_tests(boards.overall, {cell.model for cell in boards.plan.cells}).items():
         rows = [[model, f"{rank:.2f}"] for model, rank in sorted(test.mean_ranks.items(), key=lambda i: (i[1], i[0]))]
         lines += [
             f"## Ranks over {test.blocks} data sets: {protocol}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,21 +56,25 @@ def rank_test(values: Mapping[str, Mapping[str, float]]) -> RankTest | None:
     )
 
 
-def board_rank_tests(overall: Sequence[Row]) -> dict[str, RankTest]:
-    """A test a protocol, on the mean AUROC of every data set; floors and further scores of a model take part too."""
+def board_rank_tests(overall: Sequence[Row], models: Collection[str]) -> dict[str, RankTest]:
+    """A test a protocol, on the mean AUROC of every data set.
+
+    Args:
+        models: who takes part, by name: the models of the plan, floors among them, but no second score of a model.
+    """
     values: dict[str, dict[str, dict[str, float]]] = defaultdict(lambda: defaultdict(dict))
     for row in overall:
-        if row.split == MEAN and row.metric == "auroc" and row.mean is not None:
+        if row.model in models and row.split == MEAN and row.metric == "auroc" and row.mean is not None:
             values[row.protocol][row.model][row.dataset] = row.mean
     tested = {protocol: rank_test(models) for protocol, models in sorted(values.items())}
     return {protocol: test for protocol, test in tested.items() if test is not None}
 
 
-def rank_bytes(overall: Sequence[Row]) -> bytes | None:
+def rank_bytes(overall: Sequence[Row], models: Collection[str]) -> bytes | None:
     """`ranks.csv`, or None where no protocol has enough data sets."""
     lines = [
         (protocol, model, rank, len(test.mean_ranks), test.blocks, test.p, test.critical_difference)
-        for protocol, test in board_rank_tests(overall).items()
+        for protocol, test in board_rank_tests(overall, models).items()
         for model, rank in sorted(test.mean_ranks.items(), key=lambda item: (item[1], item[0]))
     ]
     return csv_bytes(COLUMNS, lines) if lines else None

@@ -56,10 +56,11 @@ def row(dataset: str, model: str, mean: float | None, protocol: str = "p", metri
 def test_boards_are_tested_by_protocol() -> None:
     rows = [row(f"world-{i}", m, 0.5 + 0.1 * k + 0.01 * i) for i in range(6) for k, m in enumerate("abc")]
     rows += [row("world-0", "a", 0.9, "alone"), row("world-1", "a", 0.1, metric="ap")]
-    assert list(board_rank_tests(rows)) == ["p"]
-    written = rank_bytes(rows)
+    rows += [row(f"world-{i}", "c [probability]", 0.99) for i in range(6)]
+    assert list(board_rank_tests(rows, "abc")) == ["p"]
+    written = rank_bytes(rows, "abc")
     assert written is not None and written.decode().splitlines()[1].startswith("p,c,1.000000,3,6,0.0024")
-    assert rank_bytes(rows[:3]) is None
+    assert rank_bytes(rows[:3], "abc") is None
 
 
 def test_agreement_is_one_for_one_order_and_minus_one_for_its_reverse() -> None:
