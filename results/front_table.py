@@ -13,7 +13,6 @@ from reshift.results.boards import Boards, build_boards
 from reshift.results.markdown import markdown_table
 from reshift.results.metrics import ALL
 from reshift.results.rank_agreement import board_means, rank_agreement
-from reshift.results.rank_test import board_rank_tests
 from reshift.results.store import RunStore
 from reshift.results.summary import Share, number, progress, value, with_parts_interval
 from reshift.results.thresholds import GOOD_QUANTILE
@@ -99,19 +98,6 @@ def weights_table(boards: Boards) -> list[str]:
     return [*markdown_table(["method", "ImageNet weights", "random start"], rows), "", progress(boards)]
 
 
-def worlds_table(boards: Boards) -> list[str]:
-    """Markdown lines: mean rank of every model over the worlds, a column a protocol, and what the test says of each."""
-    tests = board_rank_tests(boards.overall, {cell.model for cell in boards.plan.cells})
-    models = sorted(set().union(*(test.mean_ranks for test in tests.values())))
-    ranks = {m: [test.mean_ranks.get(m) for test in tests.values()] for m in models}
-    order = sorted(models, key=lambda m: sum(rank or len(models) for rank in ranks[m]))
-    rows = [[m, *("" if rank is None else f"{rank:.1f}" for rank in ranks[m])] for m in order]
-    rows.append(["*p (Friedman)*", *(f"{test.p:.1g}" for test in tests.values())])
-    rows.append(["*critical difference*", *(f"{test.critical_difference:.1f}" for test in tests.values())])
-    names = [protocol.partition(" [")[0] for protocol in tests]
-    return [*markdown_table(["mean rank", *names], rows), "", progress(boards)]
-
-
 RUNS: dict[str, Callable[[Boards], dict[str, list[str]]]] = {
     "tiles": lambda boards: {
         "board": [*front_table(boards), "", progress(boards)],
@@ -119,7 +105,6 @@ RUNS: dict[str, Callable[[Boards], dict[str, list[str]]]] = {
         "leak": protocol_table(boards, LEAK),
     },
     "tiles-baselines": lambda boards: {"ranks": rank_table(boards)},
-    "gearbox-worlds": lambda boards: {"worlds": worlds_table(boards)},
     "tiles-weights": lambda boards: {"weights": weights_table(boards)},
 }
 """Published runs and what README shows of them, by the name of the markers it stands between."""
