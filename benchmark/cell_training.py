@@ -16,6 +16,7 @@ from reshift.benchmark.cell_data import purpose_seed, scored
 from reshift.benchmark.fitting import Fitting, PrefixMemory
 from reshift.benchmark.preset import ModelSpec, RefinementSpec
 from reshift.benchmark.seeding import seed_everything
+from reshift.benchmark.suspects import suspect_weights
 from reshift.benchmark.tuning import configurations, headline_column, trial_report, validation_value
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule
@@ -58,11 +59,10 @@ def train_cell(
     best: Trained | None = None
     for trial, changes in enumerate(tried):
         new_model = _builder(cls, {**args, **changes}, purpose_seed(cell.seed, "init"))
-        data = data_for(new_model())
-        trained, loss = _fitted(cell, spec, new_model, data, memory.prefixes[trial], device)
+        trained, loss = _fitted(cell, spec, new_model, data_for, memory.prefixes[trial], device)
         if len(tried) == 1:
             return trained
-        value = validation_value(trained.model, scored(trained.model, data, "val", device), loss)
+        value = validation_value(trained.model, scored(trained.model, data_for(trained.model), "val", device), loss)
         if best is None or value < min(values):
             best = trained
         values.append(value)
@@ -74,12 +74,14 @@ def _fitted(
     cell: PlannedCell,
     spec: ModelSpec,
     new_model: Callable[[], InspectionModule],
-    data: InspectionData,
+    data_for: Callable[[InspectionModule], InspectionData],
     prefix: PrefixMemory,
     device: torch.device,
 ) -> tuple[Trained, float]:
     """One configuration trained, and its lowest validation loss (infinite for closed forms)."""
-    budget, select_after, refinement = cell.identity["budget"], new_model().select_after, spec.refinement
+    untrained = new_model()
+    data, select_after = data_for(untrained), untrained.select_after
+    budget, refinement = cell.identity["budget"], spec.refinement
     judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation"
     if spec.selection == "last":
         judge = "last"
@@ -97,7 +99,12 @@ def _fitted(
         memory=prefix if refinement else None,
         judge=judge,
     )
-    trace = _train(fitting, data, refinement, budget["steps"])
+    trace: dict[str, Any] | None
+    if spec.cross_fit is not None:
+        weights, trace = suspect_weights(cell, spec, data_for, device)
+        fitting.fit(weights, budget["steps"], True)
+    else:
+        trace = _train(fitting, data, refinement, budget["steps"])
     training = fitting.finish()
     return Trained(fitting.model, training, trace), fitting.best_loss
 

@@ -123,6 +123,31 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "--features", type=str | None, default=None, help="also compare pictures by this model's frozen features"
     )
 
+    audit = add(
+        "audit",
+        commands.audit,
+        "rank the labels that are most likely wrong, as a CSV and a contact sheet to look at them again",
+        "reshift audit --dataset magnetic_tiles --data-root DIR --models gaussian logistic_probe",
+    )
+    _add_source(audit)
+    audit.add_argument(
+        "--out", type=Path | None, default=None, help="folder (default: audits/ and the data set's name)"
+    )
+    audit.add_argument(
+        "--folds", type=int, default=5, help="a label is judged by a model that trained on all other folds"
+    )
+    audit.add_argument("--repeats", type=int, default=2, help="how often the folds are dealt")
+    audit.add_argument(
+        "--over", choices=["parts", "images"], default="parts", help="what folds hold out; images: siblings may vouch"
+    )
+    audit.add_argument("--sheet", type=int, default=40, help="pictures on the contact sheet")
+    audit.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    audit.add_argument(
+        "--separation",
+        action="store_true",
+        help="instead: how well the models find the wrong labels that the preset's protocols inject",
+    )
+
     model = add(
         "check-model",
         commands.check_model,

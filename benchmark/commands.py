@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import shutil
 import sys
 from argparse import Namespace
@@ -18,6 +20,7 @@ from reshift.results.store import PLAN_FILE, RunStore, Status
 from reshift.results.terminal import terminal_table
 
 RUNS = Path("runs")
+AUDITS = Path("audits")
 
 
 class UsageError(ValueError):
@@ -163,6 +166,48 @@ def check_data(args: Namespace) -> int:
     return 0
 
 
+def audit(args: Namespace) -> int:
+    """Rank the labels of a data set by how likely they are wrong, or measure how well models find injected ones."""
+    if not (args.models or args.preset):
+        raise UsageError("name the models that judge the labels, e.g. --models gaussian logistic_probe")
+    preset, name = _preset(args)
+    # Where labels are corrected already, the corrected ones are judged.
+    preset = replace(preset, datasets=[d for d in preset.datasets if d.corrections or not args.corrections])
+    import torch
+
+    from reshift.benchmark.audit_files import AUDIT_FILE
+    from reshift.benchmark.audit_labels import audit_labels
+    from reshift.benchmark.audit_separation import SEPARATION_FILE, measure_separation
+    from reshift.benchmark.world import World
+
+    device = torch.device(_device(args.device))
+    if args.separation:
+        folder = args.out or AUDITS / name
+        for line in measure_separation(World(preset), folder, folds=args.folds, repeats=args.repeats, device=device):
+            print(line, flush=True)
+        print(f"separation: {folder / SEPARATION_FILE}")
+        return 0
+    several = len(preset.datasets) > 1
+    world = World(replace(preset, protocols=[]))
+    for place in world.places():
+        folder = args.out if args.out and not several else (args.out or AUDITS) / place.dataset.name
+        lines = audit_labels(
+            place.dataset,
+            world,
+            folder,
+            over=args.over,
+            folds=args.folds,
+            repeats=args.repeats,
+            sheet=args.sheet,
+            device=device,
+        )
+        print("\n".join(lines))
+        corrections = folder / AUDIT_FILE
+        again = f"`corrections: {corrections}` at a copy of this data set in the preset"
+        print(f"boards before and after: {again if several else _run_command(args, corrections)}")
+    return 0
+
+
 def check_model(args: Namespace) -> int:
     """Run the conformance suite on a model."""
     from reshift.benchmark.check_model import check_model as check
@@ -210,6 +255,15 @@ def _preset(args: Namespace) -> tuple[Preset, str]:
     return replace(preset, **{key: value for key, value in chosen.items() if value}), name
 
 
+def _run_command(args: Namespace, corrections: Path) -> str:
+    """The run that shows the boards of this data set before and after its corrections."""
+    asked = {"preset": args.preset, "manifest": args.manifest, "dataset": args.dataset, "data-root": args.data_root}
+    words = [word for key, value in asked.items() if value for word in (f"--{key}", str(value))]
+    if args.dataset_args:
+        words += ["--dataset-args", json.dumps(args.dataset_args)]
+    return shlex.join(["reshift", "run", *words, "--corrections", str(corrections)])
+
+
 def _chosen_models(preset: Preset, wanted: Sequence[str]) -> list[ModelSpec]:
     rows = {m.name or m.use: m for m in preset.models}
     return [rows.get(name) or ModelSpec(use=_absolute(name)) for name in wanted]
@@ -241,19 +295,24 @@ def _plan(store: RunStore, preset: Preset) -> Plan:
 
 
 def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCell], args: Namespace) -> None:
-    import torch
-
     from reshift.benchmark.executor import run_cells
     from reshift.benchmark.progress import RunProgress
     from reshift.benchmark.worker import Job
 
-    device = args.device if args.device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda, but torch sees no GPU; use --device cpu or auto")
+    device = _device(args.device)
     applicable = sum(not c.not_applicable for c in plan.cells)
     print(f"{len(cells)} of {applicable} cells to compute on {device} with {args.workers} workers", file=sys.stderr)
     job = Job(store.path.resolve(), preset, device, args.keep_weights)
     run_cells(job, cells, RunProgress(cells, applicable - len(cells), args.workers), args.workers)
+
+
+def _device(wanted: str) -> str:
+    import torch
+
+    device = wanted if wanted != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda, but torch sees no GPU; use --device cpu or auto")
+    return device
 
 
 def _dry_run(plan: Plan, open_cells: list[PlannedCell]) -> int:

@@ -9,11 +9,12 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from reshift.benchmark.catalog import build, class_key, full_arguments
+from reshift.benchmark.catalog import build, class_key, find_class, full_arguments
 from reshift.benchmark.inputs import inputs_hash
-from reshift.benchmark.preset import ModelSpec, Preset, PrognosisSpec, published_file
+from reshift.benchmark.preset import CrossFitSpec, ModelSpec, Preset, PrognosisSpec, published_file
+from reshift.benchmark.suspects import ranker_of
 from reshift.benchmark.tuning import configurations
-from reshift.benchmark.world import Board, World
+from reshift.benchmark.world import MODELS, Board, World
 from reshift.datamodules.dataset import PIPELINE_VERSION, Dataset
 from reshift.datamodules.mask_cache import masks_hash, without_mask
 from reshift.models.backbone import Backbone
@@ -109,8 +110,6 @@ def difference(old: Plan, new: Plan) -> str:
 def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> dict[str, Any]:
     where = f"model {spec.name or spec.use}"
     args = full_arguments(cls, spec.args, where)
-    # Built once here, so that arguments that cannot work and weights that cannot be had stop a run before it starts.
-    backbone = getattr(build(cls, args), "backbone", None)
     refinement = None
     if spec.refinement is not None:
         policy = full_arguments(_Refined, {"policy": spec.refinement.policy}, where)
@@ -126,9 +125,9 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
         tuning = {"tuning": {"trials": preset.trials, "space": space}}
     return {
         **tuning,
-        "model": {**class_key(cls), "args": file_hashes(args)},
-        "weights": _hub_hash(args, backbone),
+        **_built_key(cls, args),
         "refinement": refinement,
+        **_cross_fit_key(preset, spec, cls, where),
         "budget": {
             "steps": spec.steps or preset.steps,
             "batch_size": spec.batch_size or preset.batch_size,
@@ -140,17 +139,46 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
 
 def _prognosis_key(preset: Preset, spec: PrognosisSpec, cls: type[Prognosis]) -> dict[str, Any]:
     args = full_arguments(cls, spec.args, f"prognosis {spec.name or spec.use}")
-    backbone = getattr(build(cls, args), "backbone", None)
+    return {**_built_key(cls, args), "limit": preset.limit}
+
+
+def _cross_fit_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule], where: str) -> dict[str, Any]:
+    """What is searched for suspects, which cells may share, and what is done with them; nothing without a search."""
+    found = spec.cross_fit
+    if found is None:
+        return {}
+    ranker = ranker_of(spec, found)
+    by = find_class(ranker.use, MODELS, InspectionModule)
+    if by.views != cls.views:
+        raise ValueError(
+            f"{where}: its rows are views {cls.views!r} and those of ranker {ranker.use} {by.views!r}; take a ranker "
+            f"that works on the same rows"
+        )
     return {
-        "model": {**class_key(cls), "args": file_hashes(args)},
-        "weights": _hub_hash(args, backbone),
-        "limit": preset.limit,
+        "cross_fit": {
+            "search": {
+                **_built_key(by, full_arguments(by, ranker.args, f"{where}, ranker {ranker.use}")),
+                "steps": ranker.steps or spec.steps or preset.steps,
+                "over": found.over,
+                "folds": found.folds,
+                "repeats": found.repeats,
+                "verified": found.needs_verified,
+            },
+            "use": found.use,
+            "budget": found.budget,
+            "alpha": found.alpha,
+        }
     }
 
 
-def _hub_hash(args: dict[str, Any], backbone: object) -> str | None:
-    """Which weights the hub gave; a file's are in the arguments."""
-    return backbone.weights_hash if args.get("weights") == "hub" and isinstance(backbone, Backbone) else None
+def _built_key(cls: type, args: dict[str, Any]) -> dict[str, Any]:
+    """Class and arguments, and which weights the hub gave; a file's are in the arguments.
+
+    Built once here, so that arguments that cannot work and weights that cannot be had stop a run before it starts.
+    """
+    backbone = getattr(build(cls, args), "backbone", None)
+    hub = backbone.weights_hash if args.get("weights") == "hub" and isinstance(backbone, Backbone) else None
+    return {"model": {**class_key(cls), "args": file_hashes(args)}, "weights": hub}
 
 
 def _data_key(preset: Preset, dataset: Dataset) -> dict[str, Any]:
@@ -266,10 +294,24 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     for name, _, cls in world.models() if preset.trials > 1 else ():
         yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
     for name, spec, _ in world.models():
+        if spec.cross_fit:
+            yield f"{name}: {_search_note(spec, spec.cross_fit)}"
         if spec.selection == "last":
             yield f"{name}: scored in its last state"
         if spec.steps or spec.batch_size:
             yield f"{name}: {spec.steps or preset.steps} steps of {spec.batch_size or preset.batch_size} rows"
+
+
+def _search_note(spec: ModelSpec, found: CrossFitSpec) -> str:
+    fits = found.folds * found.repeats
+    budget = "the estimated share" if found.budget is None else f"the top {100 * found.budget:g} %"
+    unless = (
+        "" if found.alpha is None else f", unless no contamination stands at {found.alpha:g} against verified parts"
+    )
+    return (
+        f"{budget} of the training images, by {fits} cross-fits of {ranker_of(spec, found).use} over {found.over} on "
+        f"top of the budget, used as {found.use!r}{unless}"
+    )
 
 
 def _changed(old: Any, new: Any, path: str = "") -> list[str]:

@@ -11,6 +11,8 @@ import yaml
 from jsonargparse import Namespace
 
 from reshift.benchmark.catalog import parser_for
+from reshift.refinement.cross_fit import Over
+from reshift.refinement.suspicion import Use
 from reshift.results.label_error import LabelError
 from reshift.results.partial_classification import PartialClassification
 
@@ -77,6 +79,48 @@ class RefinementSpec:
 
 
 @dataclass(frozen=True)
+class RankerSpec:
+    """Which model ranks training rows by suspicion, with which arguments.
+
+    Attributes:
+        steps: optimiser steps of each of its fits; the cell's where None.
+    """
+
+    use: str
+    args: dict[str, Any] = field(default_factory=dict)
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class CrossFitSpec:
+    """How training rows that look wrong to models which never saw them are found, and what is done about them.
+
+    The steps of the ranking come on top of the cell's; they depend on split and ranker alone, so cells share them.
+
+    Attributes:
+        ranker: the cell's own model where None.
+        over, folds, repeats: see `refinement.cross_fit`.
+        use: what suspicion does to training weights, see `refinement.suspicion`.
+        budget: share of the candidates taken to be bad; None estimates it from verified parts (calibration rows).
+        alpha: nothing is done where "no contamination" stands at this level against the verified parts; None does
+            not ask.
+    """
+
+    use: Use
+    ranker: RankerSpec | None = None
+    over: Over = "parts"
+    folds: int = 5
+    repeats: int = 1
+    budget: float | None = None
+    alpha: float | None = None
+
+    @property
+    def needs_verified(self) -> bool:
+        """Whether verified parts must be at hand."""
+        return self.budget is None or self.alpha is not None
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """Which model with which arguments, as one row of the boards.
 
@@ -87,6 +131,7 @@ class ModelSpec:
         seeds: instead of the preset's, for models whose numbers do not depend on it.
         selection: which state is scored: the one with the lowest validation loss, the last one, or, an oracle that is
             marked as such, the one with the highest AUROC on test, as some papers report.
+        cross_fit: instead of `refinement`: suspects are found before training.
     """
 
     use: str
@@ -98,6 +143,7 @@ class ModelSpec:
     seeds: list[int] | None = None
     refinement: RefinementSpec | None = None
     selection: Selection = "best_validation"
+    cross_fit: CrossFitSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -219,6 +265,17 @@ def parse_preset(raw: dict[str, Any], source: str) -> Preset:
             raise PresetError(f"preset {source}: {key} is empty; name at least one")
     if not preset.models and not preset.prognoses:
         raise PresetError(f"preset {source}: models is empty; name at least one")
+    for model in preset.models:
+        if found := model.cross_fit:
+            where = f"preset {source}: model {model.name or model.use}, cross_fit"
+            if model.refinement is not None:
+                raise PresetError(f"{where}: a model has either refinement or cross_fit; drop one")
+            if found.folds < 2 or found.repeats < 1:
+                raise PresetError(f"{where}: {found.folds} folds, {found.repeats} repeats; at least 2 and 1 are needed")
+            for key in ("budget", "alpha"):
+                value = getattr(found, key)
+                if value is not None and not 0 < value < 1:
+                    raise PresetError(f"{where}: {key} is {value}; give a share above 0 and below 1, or null")
     if preset.prognoses and preset.limit is None:
         raise PresetError(f"preset {source}: prognoses need a limit, the level at which a sequence is worn out")
     return preset

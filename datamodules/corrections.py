@@ -34,7 +34,8 @@ def apply_corrections(dataset: Dataset, csv: Path) -> Dataset:
     The file is UTF-8 with a header and the columns `sample,new_label,by,date`; further columns are comments. Labels are
     the words a manifest takes (0, good, OK or 1, defective, nOK, NG, NK), dates are ISO, with or without a time; a time
     without a zone is UTC. The file is meant to grow: of several rows for one sample the newest date holds, so a
-    correction is taken back by another row, never by deleting one.
+    correction is taken back by another row, never by deleting one. A row whose label, by and date are all empty was not
+    looked at and says nothing, so that a list of suspicious labels can be filled in as far as one comes.
 
     A picture corrected to good loses its defect and its mask; one corrected to defective keeps the defect that the
     table names, which may be "", unknown. Everything else stays, so the table's fingerprint changes exactly when a
@@ -54,12 +55,24 @@ def apply_corrections(dataset: Dataset, csv: Path) -> Dataset:
                 f"{csv}, row {row}, column sample: {sample!r} is no picture of {dataset.name}; it has "
                 f"{dataset.table['sample'].iloc[0]!r} and {len(known) - 1} more; correct the row or remove it"
             )
+        if not (word or by or date):
+            continue
         if not by:
             raise DataError(f"{csv}, row {row}, column by: is empty; say who answers for the label")
         found = _Correction(row, _label(word, csv, row), by, date, _moment(date, csv, row))
         trail.setdefault(sample, []).append(found)
     newest = {sample: _newest(found, sample, csv) for sample, found in trail.items()}
     return _corrected(dataset, newest, f"{csv.name} (sha256 {hashlib.sha256(data).hexdigest()[:12]})")
+
+
+def is_filled_in(csv: Path) -> bool:
+    """Whether any row of a corrections file says something, however little of it.
+
+    Raises:
+        DataError: as `apply_corrections` for a file that is none.
+    """
+    rows = _rows(_bytes(csv), csv)
+    return bool((rows.drop(columns="sample") != "").any(axis=None))
 
 
 def _newest(trail: list[_Correction], sample: str, csv: Path) -> _Correction:

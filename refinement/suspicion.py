@@ -10,7 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
-Use = Literal["remove", "half", "posterior", "negative"]
+Use = Literal["remove", "half", "posterior", "negative", "signed"]
 
 # Of the budget, how much trains as known bad; the doubtful rest is only left out.
 _CONFIDENT = 0.5
@@ -37,6 +37,8 @@ def weights_from_suspicion(suspicion: Mapping[str, float], share: float, use: Us
     - "posterior": the probability of being good, falling with suspicion as 1 / (1 + exp(suspicion - c)), c such that
       the expected number of bad ones meets the budget. One per MAD is the slope between two normals of one width that
       separate at AUROC .85.
+    - "signed": the expected label under that probability, P(good) - P(bad): below 0 where a sample is more likely bad,
+      for models that accept it. Each trains by both losses' difference in weight, in the spirit of the soft variant.
     - "negative": the upper half of the top share gets -1, known bad, for models that accept it; the rest of it 0.
 
     Args:
@@ -57,7 +59,9 @@ def weights_from_suspicion(suspicion: Mapping[str, float], share: float, use: Us
         return {**weights, **dict.fromkeys(top, 0.0), **dict.fromkeys(confident, -1.0)}
     if use == "posterior":
         return _posterior(suspicion, share) if share else weights
-    raise ValueError(f"use={use!r} is not known; give 'remove', 'half', 'posterior' or 'negative'")
+    if use == "signed":
+        return {name: 2 * good - 1 for name, good in _posterior(suspicion, share).items()} if share else weights
+    raise ValueError(f"use={use!r} is not known; give 'remove', 'half', 'posterior', 'negative' or 'signed'")
 
 
 def suspicion_quality(
@@ -73,7 +77,8 @@ def suspicion_quality(
     Returns:
         `candidates`, `bad_injected`; `separation`, the AUROC of suspicion (absent without both classes);
         `precision_at_injected`, the share of bad ones among the top as many as were injected (absent when none was);
-        and the same within each component under `by_component`.
+        `precision_at_half`, the same among the top half as many, rounded up, where a careful budget would stop; and
+        the same within each component under `by_component`.
     """
     by_component = {
         kind: _quality({name: s for name, s in suspicion.items() if component[name] == kind}, truth)
@@ -101,6 +106,7 @@ def _quality(suspicion: Mapping[str, float], truth: Mapping[str, int]) -> dict[s
     if 0 < injected < len(names):
         quality["separation"] = float(roc_auc_score(labels, [suspicion[name] for name in names]))
     if injected:
-        top = sorted(names, key=lambda name: (-suspicion[name], name))[:injected]
-        quality["precision_at_injected"] = sum(truth[name] for name in top) / injected
+        ranked = sorted(names, key=lambda name: (-suspicion[name], name))
+        for key, count in (("precision_at_injected", injected), ("precision_at_half", (injected + 1) // 2)):
+            quality[key] = sum(truth[name] for name in ranked[:count]) / count
     return quality

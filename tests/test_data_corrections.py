@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from reshift.datamodules.corrections import apply_corrections
+from reshift.datamodules.corrections import apply_corrections, is_filled_in
 from reshift.datamodules.dataset import DataError, Dataset
 from reshift.datamodules.manifest import Manifest
 from reshift.splits.samples import fingerprint, validate_table
@@ -148,3 +148,17 @@ def test_files_that_are_none(dataset: Dataset, tmp_path: Path) -> None:
         (tmp_path / "bad.csv").write_bytes(content)
         with pytest.raises(DataError, match=r"bad\.csv: is no UTF-8 CSV"):
             apply_corrections(dataset, tmp_path / "bad.csv")
+
+
+def test_rows_nobody_filled_in_say_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    csv = overlay(tmp_path, "a.png,, ,", "b.png,0,anna,2026-01-02", "c.png,,,")
+    corrected = apply_corrections(dataset, csv)
+    assert corrected.table["label"].tolist() == [0, 0, 1, 0, 0]
+    assert "1 corrected" in corrected.notes[-1] and "left as" not in corrected.notes[-1]
+    assert is_filled_in(csv) and not is_filled_in(overlay(tmp_path, "a.png,,,", "c.png,,,"))
+    for row in ("a.png,1,,", "a.png,,anna,", "a.png,,,2026-01-02"):
+        assert is_filled_in(overlay(tmp_path, "b.png,,,", row))
+        with pytest.raises(DataError, match=r"corrections\.csv, row 2, column"):
+            apply_corrections(dataset, overlay(tmp_path, "b.png,,,", row))
+    with pytest.raises(DataError, match=r"row 1, column sample: 'f\.png' is no picture"):
+        apply_corrections(dataset, overlay(tmp_path, "f.png,,,"))

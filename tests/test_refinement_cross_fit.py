@@ -313,8 +313,15 @@ def test_quality_of_suspicion_against_pairs_counted_by_hand() -> None:
         "bad_injected": 2,
         "separation": 3 / 6,  # a beats b and e, c beats e
         "precision_at_injected": 1 / 2,  # d and a lead
+        "precision_at_half": 0,
         "by_component": {
             "hub": {"candidates": 2, "bad_injected": 0},
-            "ring": {"candidates": 3, "bad_injected": 2, "separation": 1 / 2, "precision_at_injected": 1 / 2},
+            "ring": {
+                "candidates": 3,
+                "bad_injected": 2,
+                "separation": 1 / 2,
+                "precision_at_injected": 1 / 2,
+                "precision_at_half": 1,
+            },
         },
     }

@@ -1,0 +1,115 @@
+"""docs/noise.md: its tables and its two plots, made from the records of the published runs under label noise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from reshift.results.atomic_write import write_atomically
+from reshift.results.contamination_auroc import contamination_aurocs, unit_of
+from reshift.results.front_table import replace_between
+from reshift.results.noise_plot import auroc_figure, model_lines, separation_figure
+from reshift.results.noise_tables import aim_table, gain_tables, mean_tables, oracle_share, signed_gain
+from reshift.results.plot_style import svg_bytes
+from reshift.results.refinement_gain import Yardstick, method_gains, split_gains
+from reshift.results.separation import read_separation as read_lines
+from reshift.results.store import RunStore
+
+RUNS = ("noise-tiles", "noise-gearbox")
+SEPARATION_FILE = "separation.csv"
+YARDSTICK = Yardstick()
+
+# What the plot draws beside the baseline, and what its legend says; tables list every model.
+ORACLES = {
+    "differnet_oracle": "oracle: noise removed",
+    "differnet_oracle_negative": "oracle: noise as known bad",
+}
+DRAWN = {
+    "differnet_found_removed": "found noise removed",
+    "differnet_found_negative": "found noise as known bad",
+    "differnet_soft": "soft weights",
+    "boundary_flow_found": "boundary flow, noise found",
+    "softpatch": "SoftPatch",
+    "padim": "PaDiM",
+}
+WAYS = {"in-sample": "own fit (in-sample)", "parts": "cross-fitted over parts", "images": "cross-fitted over images"}
+"""How candidates may be scored in `SEPARATION_FILE`, and what the page calls it."""
+
+_NO_SHARE = "No oracle's gain lies above zero with its interval, so there is nothing to have a share of."
+
+
+def read_aurocs(published: Path, runs: Iterable[str] = RUNS) -> pd.DataFrame:
+    """`contamination_aurocs` of these published runs together."""
+    return pd.concat([contamination_aurocs(RunStore(published / run)) for run in runs], ignore_index=True)
+
+
+def read_separation(published: Path, runs: Iterable[str] = RUNS) -> pd.DataFrame:
+    """Rows of all components together, from the `SEPARATION_FILE` of every run that has one.
+
+    Returns:
+        Columns dataset, unit, split, rate, method, how (as the page calls it), separation in [0, 1]; splits without
+        injected noise, where there is nothing to separate, are left out.
+
+    Raises:
+        ValueError: no run has the file, one is damaged, or it names a way that is not one of `WAYS`.
+    """
+    files = [path for run in runs if (path := published / run / SEPARATION_FILE).exists()]
+    if not files:
+        raise ValueError(
+            f"{published}: none of {', '.join(runs)} has a {SEPARATION_FILE}; "
+            "put the one there that `reshift audit --separation` wrote"
+        )
+    lines = [line for path in files for line in read_lines(path)]
+    if unknown := {line.how for line in lines} - {*WAYS}:
+        raise ValueError(f"{SEPARATION_FILE}: how={min(unknown)!r} is none of {', '.join(WAYS)}; name it on the page")
+    rows = [
+        (line.dataset, unit, line.split, line.rate, line.method, said, line.separation)
+        for how, said in WAYS.items()
+        for line in lines
+        if line.how == how and not line.component and line.separation is not None and (unit := unit_of(line.protocol))
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "unit", "split", "rate", "method", "how", "separation"])
+
+
+def page_blocks(aurocs: pd.DataFrame, separation: pd.DataFrame) -> dict[str, list[str]]:
+    """What stands between which markers of the page."""
+    gains = method_gains(split_gains(aurocs, YARDSTICK.baseline), YARDSTICK)
+    ranked = separation.assign(**{"suspicion by": separation["method"] + ", " + separation["how"]})
+    return {
+        "noise-aim": aim_table(gains),
+        "noise-auroc": mean_tables(aurocs, "model", "auroc"),
+        "noise-gain": gain_tables(gains, signed_gain),
+        "noise-share": gain_tables(gains, oracle_share) or [_NO_SHARE],
+        "noise-separation": mean_tables(ranked, "suspicion by", "separation"),
+    }
+
+
+def page_plots(aurocs: pd.DataFrame, separation: pd.DataFrame) -> dict[str, bytes]:
+    """The plots as SVG, by what follows the page's name in theirs."""
+    gains = method_gains(split_gains(aurocs, YARDSTICK.baseline), YARDSTICK)
+    lines = model_lines(YARDSTICK.baseline, ORACLES, DRAWN)
+    figures = {"auroc": auroc_figure(aurocs, gains, lines), "separation": separation_figure(separation)}
+    return {name: svg_bytes(figure) for name, figure in figures.items()}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """`noise_page LEADERBOARDS PAGE`: renew the tables on the page, and its plots beside it.
+
+    Raises:
+        FileNotFoundError, ValueError: a run, its separation file or a marker of the page is missing.
+    """
+    published, page = Path(arguments[0]), Path(arguments[1])
+    aurocs, separation = read_aurocs(published), read_separation(published)
+    text = page.read_text(encoding="utf-8")
+    for name, lines in page_blocks(aurocs, separation).items():
+        text = replace_between(text, name, lines)
+    for name, picture in page_plots(aurocs, separation).items():
+        write_atomically(page.with_name(f"{page.stem}-{name}.svg"), picture)
+    write_atomically(page, text.encode())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
