@@ -11,9 +11,8 @@ import torch
 
 from reshift.benchmark.catalog import build, full_arguments
 from reshift.benchmark.cell_data import cell_data, purpose_seed
-from reshift.benchmark.fitting import Fitting
+from reshift.benchmark.cross_fitting import scores_of_fit
 from reshift.benchmark.preset import ModelSpec, Preset
-from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.world import World
 from reshift.datamodules.dataset import Dataset
@@ -29,11 +28,11 @@ Models = Mapping[str, tuple[ModelSpec, type[InspectionModule]]]
 
 
 def auditing_models(world: World) -> Models:
-    """The models of a preset by name, the first of those that differ in refinement or selection alone."""
+    """The models of a preset by name, the first of those that differ only in selection or in what suspects lead to."""
     found: dict[str, tuple[ModelSpec, type[InspectionModule]]] = {}
     seen: list[ModelSpec] = []
     for name, spec, cls in world.models():
-        plain = replace(spec, name="", protocols=[], seeds=None, refinement=None, selection="last")
+        plain = replace(spec, name="", protocols=[], seeds=None, refinement=None, cross_fit=None, selection="last")
         if plain not in seen:
             seen.append(plain)
             found[name] = (spec, cls)
@@ -90,7 +89,7 @@ class LabelAudit:
         label = dict(zip(rows["sample"], rows["observed_label"].tolist(), strict=True))
         if how == "in-sample":
             scores = self._fit_and_score(dict.fromkeys(label, 1.0), list(label))
-            return label_suspicion([scores.set_axis(list(label), axis=0)], label)
+            return label_suspicion([scores], label)
         progress, done = StderrProgress(self.title), 0
 
         def counted(weights: Mapping[str, float], names: Sequence[str]) -> pd.DataFrame:
@@ -121,16 +120,12 @@ class LabelAudit:
         return build(self._cls, self._args)
 
     def _fit_and_score(self, weights: Mapping[str, float], names: Sequence[str]) -> pd.DataFrame:
-        fitting = Fitting(
+        return scores_of_fit(
             self._new_model,
             self.data,
+            weights,
+            names,
             steps=self.steps,
-            every=self.steps,
-            select_from=0.0,
             seed=purpose_seed(self.seed, "training"),
             device=self.device,
-            judge="last",
         )
-        fitting.fit(weights, self.steps, True)
-        fitting.finish()
-        return score_rows(fitting.model, self.data.score_loader("train", names), self.device)

@@ -14,7 +14,6 @@ from torch import Tensor
 from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.training import PhasedTraining, Progress, mean_validation_loss
 from reshift.datamodules.inspection_data import InspectionData
-from reshift.datamodules.rows import Role
 from reshift.models.base import InspectionModule, TrainingInfo
 
 Snapshot = tuple[dict[str, Tensor], Progress]
@@ -88,9 +87,9 @@ class Fitting:
                     self.memory.snapshot = self.training.snapshot()
         self.drawn += steps
 
-    def score(self, rows: Sequence[str], role: Role = "train") -> NDArray[np.floating]:
-        """Suspicion of rows of a role under the model as it stands, (n,)."""
-        scores = score_rows(self.model, self.data.score_loader(role, rows), self.device)
+    def score(self, rows: Sequence[str]) -> NDArray[np.floating]:
+        """Suspicion of training rows under the model as it stands, (n,)."""
+        scores = score_rows(self.model, self.data.score_loader("train", rows), self.device)
         name = self.by or scores.columns[0]
         if name not in scores:
             raise ValueError(f"refinement by {name!r}: this model scores {', '.join(scores.columns)}")

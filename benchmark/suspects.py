@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from reshift.benchmark.catalog import build, find_class, full_arguments
 from reshift.benchmark.cell_data import purpose_seed
-from reshift.benchmark.cross_fitting import Ranker
+from reshift.benchmark.cross_fitting import scores_of_fit
 from reshift.benchmark.preset import CrossFitSpec, ModelSpec, RankerSpec
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.world import MODELS
@@ -20,6 +22,7 @@ from reshift.datamodules.cache_folder import build_once, cache_root
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule
 from reshift.refinement.contamination_evidence import contamination_evidence
+from reshift.refinement.cross_fit import cross_fit
 from reshift.refinement.quality import removal_quality
 from reshift.refinement.suspicion import suspicion_quality, weights_from_suspicion
 from reshift.results.plan import PlannedCell, canonical_json
@@ -101,14 +104,22 @@ def _suspicion(
             )
         verified = data.rows("calibration")["sample"].tolist()
 
-    def compute(folder: Path) -> None:
+    def headline(weights: Mapping[str, float], names: Sequence[str]) -> NDArray[np.floating]:
         steps = ranker.steps or cell.identity["budget"]["steps"]
-        frame = Ranker(new_model, data, steps=steps, seed=SEED, device=device).cross_fitted(
+        scores = scores_of_fit(new_model, data, weights, names, steps=steps, seed=SEED, device=device)
+        return scores.iloc[:, 0].to_numpy()
+
+    def compute(folder: Path) -> None:
+        known = rows if not verified else pd.concat([rows, data.rows("calibration")])
+        frame = cross_fit(
             candidates["sample"].tolist(),
-            over=found.over,
+            dict(zip(known["sample"], known["part"], strict=True)),
+            headline,
             folds=found.folds,
             repeats=found.repeats,
+            over=found.over,
             verified=verified,
+            seed=SEED,
         )
         frame.to_csv(folder / "suspicion.csv", index=False)
 
