@@ -29,7 +29,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -70,14 +70,18 @@ lint: $(STAMP) ## ruff and mypy --strict
 gates: $(STAMP) ## Measure the gates of the synthetic gearbox (20 minutes)
 	$(BIN)/python -m reshift.benchmark.gates --images 2000 --folds 2 --components splined_shaft --out results/gates.json
 
-tiles tiles-baselines tiles-weights tiles-tuned localisation: $(STAMP) ## The committed boards on the magnetic tiles (TILES=folder; long, resumable)
+tiles tiles-baselines tiles-weights tiles-tuned localisation noise noise-views noise-ablation: $(STAMP) ## The committed boards on the magnetic tiles (TILES=folder; long, resumable)
 	$(BIN)/reshift run --preset $@ --data-root $(TILES) --workers $(WORKERS)
 
 bsdata: $(STAMP) ## The committed board of remaining life on a ball screw (BSDATA=folder)
 	$(BIN)/reshift run --preset $@ --data-root $(BSDATA) --workers $(WORKERS)
 
-gearbox-worlds diecasting multiview: $(STAMP) ## The committed boards on synthetic worlds (up to an hour, resumable)
+gearbox-worlds diecasting multiview noise-gearbox: $(STAMP) ## The committed boards on synthetic worlds (up to an hour, resumable)
 	$(BIN)/reshift run --preset $@ --workers $(WORKERS)
+
+noise-separation: $(STAMP) ## How well wrong labels are found, on the splits of the noise boards (resumable)
+	for preset in noise noise-views; do $(BIN)/reshift audit --separation --preset $$preset --data-root $(TILES) --repeats 1 \
+	  --models gaussian padim --out results/separation/$$preset || exit 1; done
 
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
 	$(BIN)/reshift status $(RUN)
@@ -89,6 +93,7 @@ boards: $(STAMP) ## Rebuild every committed board from its records
 
 readme: $(STAMP) ## Renew README's boards, tables and picture from the records, the code and the renderer
 	$(BIN)/python -m reshift.results.front_table results/leaderboards README.md docs/line.md
+	$(BIN)/python -m reshift.results.noise_page results/leaderboards docs/noise.md
 	$(BIN)/python -m reshift.benchmark.inventory README.md
 	$(BIN)/python -m reshift.datamodules.contact_sheet docs/part.png p00000
 

@@ -11,6 +11,7 @@ import pandas as pd
 from reshift.results.atomic_write import write_atomically
 from reshift.results.contamination_auroc import contamination_aurocs, unit_of
 from reshift.results.front_table import replace_between
+from reshift.results.noise_ablation import ablation_table
 from reshift.results.noise_plot import auroc_figure, model_lines, separation_figure
 from reshift.results.noise_tables import aim_table, gain_tables, mean_tables, oracle_share, signed_gain
 from reshift.results.plot_style import svg_bytes
@@ -18,7 +19,8 @@ from reshift.results.refinement_gain import Yardstick, method_gains, split_gains
 from reshift.results.separation import read_separation as read_lines
 from reshift.results.store import RunStore
 
-RUNS = ("noise-tiles", "noise-gearbox")
+RUNS = ("noise", "noise-views", "noise-gearbox")
+ABLATION = "noise-ablation"
 SEPARATION_FILE = "separation.csv"
 YARDSTICK = Yardstick()
 
@@ -28,11 +30,11 @@ ORACLES = {
     "differnet_oracle_negative": "oracle: noise as known bad",
 }
 DRAWN = {
-    "differnet_found_removed": "found noise removed",
-    "differnet_found_negative": "found noise as known bad",
-    "differnet_soft": "soft weights",
-    "boundary_flow_found": "boundary flow, noise found",
-    "softpatch": "SoftPatch",
+    "differnet_found_signed": "noise found, signed weights",
+    "boundary_flow": "known defects",
+    "boundary_flow_found": "known defects and noise found",
+    "patch_flow": "flow over patches",
+    "boundary_patch_flow_found": "patches, known defects, noise found",
     "padim": "PaDiM",
 }
 WAYS = {"in-sample": "own fit (in-sample)", "parts": "cross-fitted over parts", "images": "cross-fitted over images"}
@@ -47,20 +49,23 @@ def read_aurocs(published: Path, runs: Iterable[str] = RUNS) -> pd.DataFrame:
 
 
 def read_separation(published: Path, runs: Iterable[str] = RUNS) -> pd.DataFrame:
-    """Rows of all components together, from the `SEPARATION_FILE` of every run that has one.
+    """Rows of all components together, from what `reshift audit --separation` wrote about these presets.
+
+    Args:
+        published: the boards' folder; measurements lie beside it, `separation/<preset>/separation.csv`.
 
     Returns:
         Columns dataset, unit, split, rate, method, how (as the page calls it), separation in [0, 1]; splits without
         injected noise, where there is nothing to separate, are left out.
 
     Raises:
-        ValueError: no run has the file, one is damaged, or it names a way that is not one of `WAYS`.
+        ValueError: no preset has the file, one is damaged, or it names a way that is not one of `WAYS`.
     """
-    files = [path for run in runs if (path := published / run / SEPARATION_FILE).exists()]
+    folder = published.parent / "separation"
+    files = [path for run in runs if (path := folder / run / SEPARATION_FILE).exists()]
     if not files:
         raise ValueError(
-            f"{published}: none of {', '.join(runs)} has a {SEPARATION_FILE}; "
-            "put the one there that `reshift audit --separation` wrote"
+            f"{folder}: none of {', '.join(runs)} has a {SEPARATION_FILE}; `make noise-separation` writes them"
         )
     lines = [line for path in files for line in read_lines(path)]
     if unknown := {line.how for line in lines} - {*WAYS}:
@@ -74,8 +79,8 @@ def read_separation(published: Path, runs: Iterable[str] = RUNS) -> pd.DataFrame
     return pd.DataFrame(rows, columns=["dataset", "unit", "split", "rate", "method", "how", "separation"])
 
 
-def page_blocks(aurocs: pd.DataFrame, separation: pd.DataFrame) -> dict[str, list[str]]:
-    """What stands between which markers of the page."""
+def page_blocks(aurocs: pd.DataFrame, separation: pd.DataFrame, ablation: list[str]) -> dict[str, list[str]]:
+    """What stands between which markers of the page; `ablation` as `noise_ablation.ablation_table` gives it."""
     gains = method_gains(split_gains(aurocs, YARDSTICK.baseline), YARDSTICK)
     ranked = separation.assign(**{"suspicion by": separation["method"] + ", " + separation["how"]})
     return {
@@ -84,6 +89,7 @@ def page_blocks(aurocs: pd.DataFrame, separation: pd.DataFrame) -> dict[str, lis
         "noise-gain": gain_tables(gains, signed_gain),
         "noise-share": gain_tables(gains, oracle_share) or [_NO_SHARE],
         "noise-separation": mean_tables(ranked, "suspicion by", "separation"),
+        "noise-ablation": ablation,
     }
 
 
@@ -104,7 +110,8 @@ def main(arguments: Sequence[str]) -> None:
     published, page = Path(arguments[0]), Path(arguments[1])
     aurocs, separation = read_aurocs(published), read_separation(published)
     text = page.read_text(encoding="utf-8")
-    for name, lines in page_blocks(aurocs, separation).items():
+    ablation = ablation_table(RunStore(published / ABLATION), YARDSTICK)
+    for name, lines in page_blocks(aurocs, separation, ablation).items():
         text = replace_between(text, name, lines)
     for name, picture in page_plots(aurocs, separation).items():
         write_atomically(page.with_name(f"{page.stem}-{name}.svg"), picture)

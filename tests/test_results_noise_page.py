@@ -13,7 +13,17 @@ from scipy import optimize, stats
 from sklearn.metrics import roc_auc_score
 
 from reshift.results.contamination_auroc import contamination_aurocs, rate_and_repeat, unit_of
-from reshift.results.noise_page import RUNS, main, page_blocks, page_plots, read_aurocs, read_separation
+from reshift.results.noise_ablation import ablation_table
+from reshift.results.noise_page import (
+    ABLATION,
+    RUNS,
+    YARDSTICK,
+    main,
+    page_blocks,
+    page_plots,
+    read_aurocs,
+    read_separation,
+)
 from reshift.results.noise_plot import model_lines
 from reshift.results.plan import Plan, PlannedCell, identity_hash
 from reshift.results.record import Record
@@ -247,10 +257,49 @@ def test_the_committed_board_of_the_tiles_gives_the_means_its_csv_has() -> None:
     assert means == pytest.approx({model: expected[model] for model in means}, abs=1e-6)
 
 
+def test_the_ablation_says_how_searches_did_and_what_they_gained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+    store = RunStore(tmp_path / "run")
+    splits = [f"rate=0.2/repeat={r}" for r in range(3)]
+    cells = [cell(m, "contamination-20", s, 0) for m in ("differnet", "differnet_oracle", "found") for s in splits]
+    store.write_plan(Plan("run", "hash", tuple(cells)))
+    counts = {"train_images": 60, "val_images": 20, "test_images": 60, "calibration_images": 0, "dropped": 60}
+    expected: dict[str, list[float]] = {"differnet": [], "differnet_oracle": [], "found": []}
+    for number, c in enumerate(cells):
+        frame, repeat = scores(), number % 3
+        # Better models score defective parts higher, each split by a little of its own.
+        lift = {"differnet": 0.0, "differnet_oracle": 1.0, "found": 0.4}[c.model] * (1 + 0.1 * repeat)
+        frame["score:nll"] += lift * frame["label"]
+        searched = {
+            "quality": {"good_removed": 1, "bad_removed": 3, **({"precision": 0.75} if repeat else {})},
+            "cross_fit": {"budget": 0.2 if repeat else 0.0, "suspicion": {"separation": 0.8 + 0.05 * repeat}},
+        }
+        store.write(Record.of(c, "image", counts, {}, refinement=searched if c.model == "found" else None), frame)
+        tested = frame.query("role == 'test'").groupby("part").agg(label=("label", "max"), score=("score:nll", "max"))
+        expected[c.model].append(float(roc_auc_score(tested["label"], tested["score"])))
+    head, _, *rows = ablation_table(store, Yardstick())
+    by_model = {line.split("|")[1].strip(): [text.strip() for text in line.split("|")[2:-1]] for line in rows}
+    assert list(by_model) == ["differnet_oracle", "found", "differnet"] and "separation" in head
+    gain = np.mean(expected["found"]) - np.mean(expected["differnet"])
+    share = gain / (np.mean(expected["differnet_oracle"]) - np.mean(expected["differnet"]))
+    assert by_model["found"][0] == f"{np.mean(expected['found']):.3f}"
+    assert by_model["found"][1].startswith(f"{gain:+.3f} (")
+    assert by_model["found"][2] == "" or by_model["found"][2].startswith(f"{100 * share:.0f} %")
+    assert by_model["found"][3:] == ["0.850", "0.750", "0.133"]
+    assert by_model["differnet"][1:] == [""] * 5 and by_model["differnet_oracle"][3:] == [""] * 3
+    with pytest.raises(ValueError, match="0 contamination boards"):
+        empty = RunStore(tmp_path / "empty")
+        empty.write_plan(Plan("empty", "hash", ()))
+        ablation_table(empty, Yardstick())
+
+
 def published(folder: Path, lines: list[Separation]) -> Path:
-    (folder / "noise-tiles").mkdir(parents=True)
-    write_separation(folder / "noise-tiles" / "separation.csv", lines)
-    return folder
+    """Where boards would lie, with these measurements beside it."""
+    (folder / "separation" / "noise").mkdir(parents=True)
+    write_separation(folder / "separation" / "noise" / "separation.csv", lines)
+    return folder / "leaderboards"
 
 
 def test_separation_keeps_all_components_together_and_rates_with_noise(tmp_path: Path) -> None:
@@ -259,15 +308,17 @@ def test_separation_keeps_all_components_together_and_rates_with_noise(tmp_path:
         "own fit (in-sample)", "cross-fitted over parts", "cross-fitted over images",
     ]  # fmt: skip
     assert found["rate"].min() == 0.1 and found["separation"].min() == 0.5 and len(found) == 2 * 4 * 2 * 2 * 3
-    with pytest.raises(ValueError, match="none of noise-tiles"):
-        read_separation(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="none of noise, noise-views"):
+        read_separation(tmp_path / "elsewhere" / "leaderboards")
     with pytest.raises(ValueError, match="how='guess'"):
         read_separation(published(tmp_path / "odd", [replace(line, how="guess") for line in separations()]))
 
 
 def test_blocks_say_what_the_figures_are_and_leave_blank_what_is_not_known(tmp_path: Path) -> None:
     aurocs = made_up()
-    blocks = page_blocks(aurocs, read_separation(published(tmp_path, separations())))
+    separation = read_separation(published(tmp_path, separations()))
+    blocks = page_blocks(aurocs, separation, ["the ablation"])
+    assert blocks["noise-ablation"] == ["the ablation"]
     gain = gains_of(aurocs)["tiles", "whole parts", None, "differnet_soft"]
     assert gain.interval is not None and gain.share is not None
     row = next(line for line in blocks["noise-aim"] if "| tiles" in line and "differnet_soft" in line)
@@ -286,7 +337,7 @@ def test_blocks_say_what_the_figures_are_and_leave_blank_what_is_not_known(tmp_p
     assert all(line[2].strip() == "10 %" for line in shares), "no share at 0 %, where the oracles gain nothing"
     assert any("padim, cross-fitted over images" in line and "0.650" in line for line in blocks["noise-separation"])
     certain = aurocs[aurocs["rate"] == 0]
-    assert "nothing to have a share of" in page_blocks(certain, read_separation(tmp_path))["noise-share"][0]
+    assert "nothing to have a share of" in page_blocks(certain, separation, [])["noise-share"][0]
 
 
 def test_the_same_figures_give_the_same_bytes_in_any_order_of_rows(tmp_path: Path) -> None:
@@ -302,10 +353,11 @@ def test_more_lines_than_can_be_told_apart_are_refused() -> None:
 
 
 def test_the_committed_page_is_what_the_committed_records_give() -> None:
-    if not all((PUBLISHED / run).exists() for run in RUNS):
+    if not all((PUBLISHED / run).exists() for run in (*RUNS, ABLATION)):
         pytest.skip("the boards on label noise are not committed yet")
     page = (ROOT / "docs" / "noise.md").read_text(encoding="utf-8")
-    for name, lines in page_blocks(read_aurocs(PUBLISHED), read_separation(PUBLISHED)).items():
+    ablation = ablation_table(RunStore(PUBLISHED / ABLATION), YARDSTICK)
+    for name, lines in page_blocks(read_aurocs(PUBLISHED), read_separation(PUBLISHED), ablation).items():
         assert f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end {name} -->" in page, name
 
 
@@ -314,9 +366,10 @@ def test_one_command_renews_the_page_and_its_plots(tmp_path: Path, monkeypatch: 
     page.write_text((ROOT / "docs" / "noise.md").read_text(encoding="utf-8"), encoding="utf-8")
     aurocs = made_up()
     monkeypatch.setattr("reshift.results.noise_page.read_aurocs", lambda _: aurocs)
+    monkeypatch.setattr("reshift.results.noise_page.ablation_table", lambda *_: ["| the ablation |"])
     main([str(folder), str(page)])
     text = page.read_text(encoding="utf-8")
-    for name, lines in page_blocks(aurocs, read_separation(folder)).items():
+    for name, lines in page_blocks(aurocs, read_separation(folder), ["| the ablation |"]).items():
         assert f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end {name} -->" in text
     assert {p.name for p in tmp_path.glob("*.svg")} == {"noise-auroc.svg", "noise-separation.svg"}
     assert all(f"({p.name})" in text for p in tmp_path.glob("*.svg"))
