@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
@@ -246,11 +247,7 @@ def _preset(args: Namespace) -> tuple[Preset, str]:
                 raise UsageError(f"no protocol {wanted!r} in this preset; it has {', '.join(known)}")
         preset = replace(preset, protocols=[known[w] for w in args.protocols])
     if args.weights:
-        weighted = [
-            replace(m, args={**m.args, "weights": args.weights}) if "backbone" in m.args or "weights" in m.args else m
-            for m in preset.models
-        ]
-        preset = replace(preset, models=weighted)
+        preset = replace(preset, models=[_with_weights(spec, args.weights) for spec in preset.models])
     chosen = {"seeds": args.seeds, "size": args.size, "steps": args.steps}
     return replace(preset, **{key: value for key, value in chosen.items() if value}), name
 
@@ -262,6 +259,18 @@ def _run_command(args: Namespace, corrections: Path) -> str:
     if args.dataset_args:
         words += ["--dataset-args", json.dumps(args.dataset_args)]
     return shlex.join(["reshift", "run", *words, "--corrections", str(corrections)])
+
+
+def _with_weights(spec: ModelSpec, weights: str) -> ModelSpec:
+    """The spec with these backbone weights, its ranker's included; models without a backbone stay."""
+
+    def weighted(args: dict[str, Any]) -> dict[str, Any]:
+        return {**args, "weights": weights} if "backbone" in args or "weights" in args else args
+
+    search = spec.cross_fit
+    if search and search.ranker:
+        search = replace(search, ranker=replace(search.ranker, args=weighted(search.ranker.args)))
+    return replace(spec, args=weighted(spec.args), cross_fit=search)
 
 
 def _chosen_models(preset: Preset, wanted: Sequence[str]) -> list[ModelSpec]:

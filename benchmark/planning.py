@@ -303,11 +303,12 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     )
     for name, _, cls in world.models() if preset.trials > 1 else ():
         yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
+    last = [name for name, spec, _ in world.models() if spec.selection == "last"]
+    if last:
+        yield f"scored in the last state: {', '.join(last)}"
     for name, spec, _ in world.models():
         if spec.cross_fit:
             yield f"{name}: {_search_note(spec, spec.cross_fit)}"
-        if spec.selection == "last":
-            yield f"{name}: scored in its last state"
         if spec.steps or spec.batch_size:
             yield f"{name}: {spec.steps or preset.steps} steps of {spec.batch_size or preset.batch_size} rows"
 

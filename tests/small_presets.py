@@ -16,6 +16,7 @@ from reshift.benchmark.cli import main
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset
 
 SPLITS = ["fold=0", "component=hub*", "transmission=manual*", "acquisition=side0*", "official", "seeded_hash"]
+FLOWS = {"differnet", "boundary_flow", "trimmed_flow", "deep_sad_flow"}
 SMALL = {"hidden": 16, "blocks": 2, "score_transforms": 2, "train_transforms": 2}
 
 
@@ -26,9 +27,13 @@ def cut(preset: Preset, keep: Callable[[DatasetSpec], bool] = lambda spec: True,
         args = _light(spec.args)
         if "backbone" in args and "classifier" in spec.use:
             args["lr"] = 1e-4 * (1 + number)  # six backbones become one; a cell must not be planned six times
-        if spec.use == "differnet":
+        if spec.use in FLOWS:
             args |= SMALL
-        return replace(spec, args=args, seeds=None, steps=None, batch_size=None)
+        cross_fit = spec.cross_fit
+        if cross_fit and cross_fit.ranker:
+            ranker = replace(cross_fit.ranker, args=_light(cross_fit.ranker.args))
+            cross_fit = replace(cross_fit, ranker=ranker, folds=2, repeats=1)
+        return replace(spec, args=args, cross_fit=cross_fit, seeds=None, steps=None, batch_size=None)
 
     cuts: dict[str, Any] = {
         "datasets": [spec for spec in preset.datasets if keep(spec)],

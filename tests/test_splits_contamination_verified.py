@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pandas as pd
@@ -91,20 +92,6 @@ def test_verified_parts_are_good_whole_and_in_no_role_at_any_rate_of_the_repeat(
             assert not aside & set(split.train_labels)
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS, ids=NAMES)
-def test_they_are_the_same_at_every_rate_and_differ_by_repeat_and_seed(
-    arguments: dict[str, Any], table: pd.DataFrame
-) -> None:
-    drawn: list[tuple[str, ...]] = []
-    for seed in (0, 1):
-        by_repeat: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-        for split in found(ContaminationVerified(verified=20, **arguments), table, seed):
-            by_repeat[repeat_of(split)].add(split.calibration)
-        assert all(len(kept) == 1 for kept in by_repeat.values())
-        drawn += [kept.pop() for kept in by_repeat.values()]
-    assert len(set(drawn)) == len(drawn) == 2 * arguments.get("repeats", 1)
-
-
 def left_over(splits: list[Split], repeat: str, table: pd.DataFrame) -> set[str]:
     """Images of good parts that no split of the repeat uses, nor a part with an identical picture."""
     used = {s for split in splits if repeat_of(split) == repeat for s in (*split.train, *split.val, *split.test)}
@@ -114,6 +101,23 @@ def left_over(splits: list[Split], repeat: str, table: pd.DataFrame) -> set[str]
     contents = set(table.loc[table["part"].isin(list(gone)), "content"])
     gone |= set(table.loc[table["content"].isin(list(contents)), "part"])
     return set(table.loc[~table["part"].isin(list(gone)), "sample"])
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=NAMES)
+def test_they_are_the_same_at_every_rate_and_drawn_anew_for_each_repeat_and_seed(
+    arguments: dict[str, Any], table: pd.DataFrame
+) -> None:
+    drawn: list[tuple[set[str], set[str]]] = []
+    for seed in (0, 1):
+        splits = found(ContaminationVerified(verified=20, **arguments), table, seed)
+        for repeat in sorted({repeat_of(split) for split in splits}):
+            (kept,) = {split.calibration for split in splits if repeat_of(split) == repeat}
+            drawn.append((set(kept), left_over(splits, repeat, table)))
+    assert len(drawn) == 2 * arguments.get("repeats", 1)
+    for (one, left), (other, right) in combinations(drawn, 2):
+        # One order for both would take nested sets from what is left in both.
+        common = left & right
+        assert not one & common <= other and not other & common <= one
 
 
 @pytest.mark.parametrize("wanted", [1, 7, 30, 60, 10_000])
