@@ -19,10 +19,10 @@ class PatchFlow(PatchDetector):
     """A flow of the patches of good pictures, each by itself: DifferNet's density on patch features.
 
     Between DifferNet, whose features forget places, and FastFlow, whose couplings see the neighbours. Channels are
-    centred and scaled by the first training batch (the data-dependent start of Glow, Kingma and Dhariwal 2018), which
-    the likelihood does not count. The loss is the NLL in nats per feature, the density's constant left out. A known
-    bad picture (negative weight) shows its defect in some patches only: its `top` should lie `margin` above that of
-    the batch's good ones, else its loss is |weight| times what is missing.
+    centred and scaled by the first training batch (the data-dependent start of Glow, Kingma and Dhariwal 2018). The
+    loss is the NLL in nats per feature, the density's constant left out. A known bad picture (negative weight) shows
+    its defect in some patches only: its `top` should lie `margin` above that of the batch's good ones, else its loss is
+    |weight| times what is missing.
 
     Scores: `top`, the mean NLL of the highest tenth of the patches; `max`; and the `mean`.
 
@@ -56,24 +56,28 @@ class PatchFlow(PatchDetector):
         self.centre: Tensor
         self.scale: Tensor
         self.register_buffer("centre", torch.zeros(self.backbone.channels))
-        self.register_buffer("scale", torch.zeros(self.backbone.channels))
+        self.started: Tensor
+        self.register_buffer("scale", torch.ones(self.backbone.channels))
+        self.register_buffer("started", torch.tensor(False))
 
     def likelihood(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """NLL `(|z|^2 / 2 - log |det J|) / C` and energy `|z|^2 / 2C` of every patch of features (B, D), (B, P)."""
         patches = self.backbone.patches(feature)
-        scale = torch.where(self.scale > 0, self.scale, 1.0)
-        latent, log_det = self.flow(((patches - self.centre) / scale).flatten(0, 1))
+        latent, log_det = self.flow(((patches - self.centre) / self.scale).flatten(0, 1))
         energy = 0.5 * latent.square().mean(dim=1)
-        nll = energy - log_det / self.flow.width
+        nll = energy - log_det / self.flow.width + self.scale.log().mean()
         return nll.view(patches.shape[:2]), energy.view(patches.shape[:2])
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         weight = self._weight(batch)
         good = weight > 0
-        if not self.scale.any() and good.any():
+        if self.training and not self.started and good.any():
             patches = self.backbone.patches(batch["feature"][good]).flatten(0, 1)
+            deviation = patches.std(dim=0)
             self.centre.copy_(patches.mean(dim=0))
-            self.scale.copy_(patches.std(dim=0).clamp(min=1e-6))
+            # A channel that is constant in one batch may not be in the next: it keeps its unit.
+            self.scale.copy_(torch.where(deviation > 1e-6, deviation, 1.0))
+            self.started.fill_(True)
         nll = self.likelihood(batch["feature"])[0]
         top = _top(nll)
         level = top.detach()[good].mean() if good.any() else top.new_zeros(())

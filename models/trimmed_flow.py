@@ -34,7 +34,8 @@ class TrimmedFlow(DifferNet):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         nll = self.likelihood(batch["feature"])[0].detach().view(-1, self.train_copies).mean(dim=1)
         good = batch["weight"].view(-1, self.train_copies)[:, 0] > 0
-        leaving = math.ceil(self.trimmed * len(nll)) - int((~good).sum())
+        # Rounded first: .28 * 25 is 7.000000000000001 in floating point, and 7 pictures are meant.
+        leaving = math.ceil(round(self.trimmed * len(nll), 9)) - int((~good).sum())
         weight = batch["weight"].clone()
         if leaving > 0:
             worst = nll.masked_fill(~good, -math.inf).topk(min(leaving, int(good.sum()) - 1)).indices

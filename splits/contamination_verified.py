@@ -87,7 +87,7 @@ class ContaminationVerified(Contamination):
                     break
                 taken.extend(samples_of(grouped, {name}))
             if not taken:
-                raise Skip(f"{self.name}: {repeat} leaves no good part over to verify; lower max_good")
+                raise Skip(f"{self.name}: {repeat} leaves no good part over to verify; set or lower max_good")
             found[repeat] = tuple(sorted(taken))
         return found
 

@@ -171,7 +171,7 @@ def test_a_table_without_content_or_sibling_views_works() -> None:
 def test_nothing_left_over_skips_before_any_split(table: pd.DataFrame) -> None:
     splits, reason = collect_splits(ContaminationVerified(rates=(0.0,)), table, 0)
     assert not splits
-    assert reason == "contamination_verified: repeat=0 leaves no good part over to verify; lower max_good"
+    assert reason == "contamination_verified: repeat=0 leaves no good part over to verify; set or lower max_good"
     assert "\n" not in reason
 
 
