@@ -22,6 +22,8 @@ class Split:
 
     Attributes:
         name: unique within its protocol, fit for a file name, e.g. "component=spline".
+        calibration: samples that neither training nor selection touches, for bounds on thresholds or as verified good
+            ones; often empty.
         train_labels: observed labels of those train and val samples whose observed label differs from the truth.
         held_out: (column, value) the test side is about, or None.
         control_of: name of the shifted split whose parts this matched control tests, or "".

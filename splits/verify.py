@@ -21,7 +21,7 @@ class SplitError(ValueError):
 def verify(split: Split, table: pd.DataFrame) -> None:
     """Check a split against the table it was made from (docs/definitions.md, 'Splits').
 
-    Checked: train, val and test hold samples of the table, each once, in sorted tuples; parts and identical pictures
+    Checked: all roles hold samples of the table, each once, in sorted tuples; parts and identical pictures
     stay in one role (unless `breaks` says "parts" or "content"); the held-out value is absent from train, val and
     calibration, as are good-looking views of parts with a held-out defect (unless a control or `breaks` says
     "absence"), and present in test; test holds good and defective parts (unless `breaks` says "classes", and then every

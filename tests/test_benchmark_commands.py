@@ -81,7 +81,7 @@ def test_an_author_cannot_write_the_steps_that_see_validation_and_test(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "status", "board", "list", "check-data", "check-model", "merge", "publish", "data"]
+    "command", ["run", "status", "board", "list", "check-data", "check-model", "audit", "merge", "publish", "data"]
 )
 def test_every_command_has_help_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

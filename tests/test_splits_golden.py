@@ -10,6 +10,7 @@ import pandas as pd
 from reshift.splits.acquisition import Acquisition
 from reshift.splits.chronological import Chronological
 from reshift.splits.contamination import Contamination
+from reshift.splits.contamination_verified import ContaminationVerified
 from reshift.splits.in_distribution import InDistribution
 from reshift.splits.label_flips import LabelFlips
 from reshift.splits.official import Official
@@ -30,6 +31,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     UnseenTransmission(),
     UnseenDefect(),
     Contamination(rates=(0.0, 0.1, 0.2), repeats=2),
+    ContaminationVerified(verified=6, rates=(0.0, 0.1, 0.2), repeats=2, max_good=30),
     LabelFlips(folds_used=1),
     Official(),
     PublishedTiles(),
