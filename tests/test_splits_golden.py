@@ -31,7 +31,7 @@ PROTOCOLS: tuple[Protocol, ...] = (
     UnseenTransmission(),
     UnseenDefect(),
     Contamination(rates=(0.0, 0.1, 0.2), repeats=2),
-    ContaminationVerified(verified=6, rates=(0.0, 0.1, 0.2), repeats=2, max_good=30),
+    ContaminationVerified(verified=6, rates=(0.0, 0.2), repeats=2, max_good=45),
     LabelFlips(folds_used=1),
     Official(),
     PublishedTiles(),
