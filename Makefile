@@ -80,7 +80,7 @@ gearbox-worlds diecasting multiview noise-gearbox: $(STAMP) ## The committed boa
 	$(BIN)/reshift run --preset $@ --workers $(WORKERS)
 
 noise-separation: $(STAMP) ## How well wrong labels are found, on the splits of the noise boards (resumable)
-	for preset in noise noise-views; do $(BIN)/reshift audit --separation --preset $$preset --data-root $(TILES) --repeats 1 \
+	for preset in noise noise-views; do $(BIN)/reshift audit --separation --preset $$preset --data-root $(TILES) --repeats 2 \
 	  --models gaussian padim --out results/separation/$$preset || exit 1; done
 
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
