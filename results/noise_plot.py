@@ -22,6 +22,8 @@ _ORACLES = (("x", "--"), ("+", ":"))
 _GUESSING = 0.5
 _PANEL = 3.6
 """Width of a panel in inches; three fill a page of Markdown."""
+_LEGEND = 7.2
+"""Width in inches that a legend of two columns needs."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def auroc_figure(aurocs: pd.DataFrame, gains: Sequence[MethodGain], lines: Seque
         lines: the first is the baseline, which the lower row has as its zero.
     """
     boards = boards_in_order(aurocs)
-    figure = Figure(figsize=(_PANEL * len(boards), 6.4), layout="constrained")
+    figure = Figure(figsize=(max(_PANEL * len(boards), _LEGEND), 7.0), layout="constrained")
     axes = figure.subplots(2, len(boards), sharex=True, sharey="row", squeeze=False)
     for column, (dataset, unit) in enumerate(boards):
         top, bottom = axes[:, column]
@@ -101,7 +103,7 @@ def separation_figure(separation: pd.DataFrame) -> Figure:
     methods = sorted(separation["method"].unique())
     _check(len(methods), 1 + len(_COLOURS))
     lines = [Line(m, _plain(m), c, k) for m, c, k in zip(methods, (INK, *_COLOURS), ("x", *_MARKERS), strict=False)]
-    figure = Figure(figsize=(_PANEL * len(ways), 0.8 + 2.6 * len(boards)), layout="constrained")
+    figure = Figure(figsize=(_PANEL * len(ways), 1.4 + 2.6 * len(boards)), layout="constrained")
     axes = figure.subplots(len(boards), len(ways), sharex=True, sharey=True, squeeze=False)
     for row, (dataset, unit) in enumerate(boards):
         own = separation[(separation["dataset"] == dataset) & (separation["unit"] == unit)]
@@ -118,7 +120,7 @@ def separation_figure(separation: pd.DataFrame) -> Figure:
                 _finish_rates(ax)
         axes[row, 0].set_ylabel(f"{_plain(dataset)},\n{unit}")
     axes[0, 0].annotate("guessing", (0.98, _GUESSING), (0, 3), ("axes fraction", "data"), "offset points", ha="right")
-    figure.supylabel("separation of bad from good training images (AUROC)", fontsize=10)
+    figure.supylabel("separation of bad from good (AUROC)", fontsize=10)
     _legend(figure, axes.ravel().tolist())
     return figure
 
@@ -168,7 +170,7 @@ def _finish_rates(axes: Axes) -> None:
 
 def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
     found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=3)
+    figure.legend(found.values(), found.keys(), loc="outside lower center", ncols=2)
 
 
 def _plain(name: str) -> str:
