@@ -55,7 +55,7 @@ def make_plan(preset: Preset, name: str) -> Plan:
                 runs_here = any(fnmatch(board.name, pattern) for pattern in spec.protocols)
                 if runs_here and seed in (spec.seeds or preset.seeds):
                     identity = {**split_key, **model_key, **_mask_key(preset, dataset, cls, masks), "seed": seed}
-                    _has_verified(model, spec, board, split)
+                    _check_verified(model, spec, board, split)
                     reason = _not_applicable(split, dataset, cls)
                     cells.append(_cell(identity, dataset.name, model, board, split, seed, reason))
     first: dict[str, PlannedCell] = {}
@@ -172,7 +172,7 @@ def _cross_fit_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule],
     }
 
 
-def _has_verified(model: str, spec: ModelSpec, board: Board, split: Split) -> None:
+def _check_verified(model: str, spec: ModelSpec, board: Board, split: Split) -> None:
     if spec.cross_fit and spec.cross_fit.needs_verified and not split.calibration:
         raise ValueError(
             f"model {model} on board {board.name}, split {split.name}: an estimated budget and an abstaining test need "

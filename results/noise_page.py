@@ -13,7 +13,7 @@ from reshift.results.contamination_auroc import contamination_aurocs, unit_of
 from reshift.results.front_table import replace_between
 from reshift.results.noise_ablation import ablation_table
 from reshift.results.noise_plot import auroc_figure, model_lines, separation_figure
-from reshift.results.noise_tables import aim_table, gain_tables, mean_tables, oracle_share, signed_gain
+from reshift.results.noise_tables import aim_table, gain_tables, lead_table, mean_tables, oracle_share, signed_gain
 from reshift.results.plot_style import svg_bytes
 from reshift.results.refinement_gain import Yardstick, method_gains, split_gains
 from reshift.results.separation import read_separation as read_lines
@@ -37,6 +37,13 @@ DRAWN = {
     "boundary_patch_flow_found": "patches, known defects, noise found",
     "padim": "PaDiM",
 }
+LEADS = (
+    ("boundary_flow_found", "boundary_flow"),
+    ("boundary_patch_flow_found", "patch_flow"),
+    ("boundary_patch_flow_found", "padim"),
+    ("boundary_patch_flow_found", "softpatch"),
+)
+"""Which rows the page compares with each other rather than with the baseline."""
 WAYS = {"in-sample": "own fit (in-sample)", "parts": "cross-fitted over parts", "images": "cross-fitted over images"}
 """How candidates may be scored in `SEPARATION_FILE`, and what the page calls it."""
 
@@ -85,6 +92,7 @@ def page_blocks(aurocs: pd.DataFrame, separation: pd.DataFrame, ablation: list[s
     ranked = separation.assign(**{"suspicion by": separation["method"] + ", " + separation["how"]})
     return {
         "noise-aim": aim_table(gains),
+        "noise-lead": lead_table(aurocs, LEADS),
         "noise-auroc": mean_tables(aurocs, "model", "auroc"),
         "noise-gain": gain_tables(gains, signed_gain),
         "noise-share": gain_tables(gains, oracle_share) or [_NO_SHARE],

@@ -8,7 +8,7 @@ import pandas as pd
 
 from reshift.results.contamination_auroc import boards_in_order
 from reshift.results.markdown import markdown_table
-from reshift.results.refinement_gain import AIM, MethodGain
+from reshift.results.refinement_gain import AIM, MethodGain, Yardstick, method_gains, split_gains
 from reshift.results.summary import number
 
 _AIMED = f"{100 * AIM[0]:.0f}-{100 * AIM[1]:.0f} %"
@@ -39,6 +39,26 @@ def aim_table(gains: Sequence[MethodGain]) -> list[str]:
     ]
     head = ["data", "injected", "model", f"gain at {_AIMED} (95 %)", "share of the oracle's (95 %)"]
     return markdown_table([*head, "gain at 0 % (95 %)", "splits"], rows)
+
+
+def lead_table(aurocs: pd.DataFrame, leads: Sequence[tuple[str, str]]) -> list[str]:
+    """Markdown lines: how far a model leads another over the rates of `AIM` and without contamination, by board.
+
+    Args:
+        aurocs: as `contamination_auroc.contamination_aurocs` gives them.
+        leads: (model, the other); pairs of which a board misses one have no row there.
+    """
+    rows = []
+    for model, other in leads:
+        found = [g for g in method_gains(split_gains(aurocs, other), Yardstick(other)) if g.model == model]
+        clean = {(g.dataset, g.unit): signed_gain(g) for g in found if g.rate == 0}
+        rows += [
+            [g.dataset, g.unit, model, other, signed_gain(g), clean.get((g.dataset, g.unit), "")]
+            for g in found
+            if g.rate is None
+        ]
+    head = ["data", "injected", "model", "over", f"lead at {_AIMED} (95 %)", "lead at 0 % (95 %)"]
+    return markdown_table(head, rows)
 
 
 def gain_tables(gains: Sequence[MethodGain], shown: Callable[[MethodGain], str]) -> list[str]:

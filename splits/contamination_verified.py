@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandas as pd
 
-from reshift.splits.contaminants import Unit
-from reshift.splits.contamination import RATES, Contamination
+from reshift.splits.contamination import Contamination
 from reshift.splits.groups import group_frame, samples_of, with_groups
 from reshift.splits.protocol import Skip, Split, hash_order
 from reshift.splits.samples import GOOD
@@ -24,7 +23,7 @@ class ContaminationVerified(Contamination):
 
     Args:
         verified: at least so many verified images, in whole parts; all that are left over where there are fewer.
-        rates, unit, repeats, test, val, observed, max_good, allow_subsample: see `Contamination`.
+        contamination: all arguments of `Contamination`.
 
     Raises:
         ValueError: as `Contamination`, or fewer than one verified image.
@@ -32,19 +31,8 @@ class ContaminationVerified(Contamination):
 
     name: ClassVar[str] = "contamination_verified"
 
-    def __init__(
-        self,
-        verified: int = 100,
-        rates: tuple[float, ...] = RATES,
-        unit: Unit = "part",
-        repeats: int = 1,
-        test: float = 0.3,
-        val: float = 0.25,
-        observed: float = 0.2,
-        max_good: int | None = None,
-        allow_subsample: bool = False,
-    ) -> None:
-        super().__init__(rates, unit, repeats, test, val, observed, max_good, allow_subsample)
+    def __init__(self, verified: int = 100, **contamination: Any) -> None:
+        super().__init__(**contamination)
         if verified < 1:
             raise ValueError(f"verified={verified} images: give at least 1, or take protocol contamination")
         self.verified = verified

@@ -25,6 +25,7 @@ from reshift.results.noise_page import (
     read_separation,
 )
 from reshift.results.noise_plot import model_lines
+from reshift.results.noise_tables import lead_table
 from reshift.results.plan import Plan, PlannedCell, identity_hash
 from reshift.results.record import Record
 from reshift.results.refinement_gain import MethodGain, Yardstick, method_gains, split_gains
@@ -122,6 +123,20 @@ def test_a_gain_is_the_mean_of_paired_differences_with_the_corrected_interval(mo
     half = stats.t.ppf(0.975, 4) * (variance * (1 / 5 + 0.3 / 0.7)) ** 0.5
     assert gain.splits == 5 and gain.gain == pytest.approx(mean)
     assert gain.interval == pytest.approx((mean - half, mean + half))
+
+
+def test_a_lead_is_the_paired_gain_over_another_row() -> None:
+    aurocs = made_up(("tiles",))
+    head, _, *rows = lead_table(aurocs, [("differnet_soft", "padim"), ("missing", "padim")])
+    assert "lead at 10-30 %" in head and len(rows) == 2, "a row a board, none for a model that is not there"
+
+    def gains(model: str, rate: float) -> list[float]:
+        return by_loop(aurocs, "tiles", "whole parts", rate, model)
+
+    lead = np.mean([np.subtract(gains("differnet_soft", r), gains("padim", r)).mean() for r in (0.1, 0.2, 0.3)])
+    clean = np.subtract(gains("differnet_soft", 0.0), gains("padim", 0.0)).mean()
+    whole = next(row for row in rows if "whole parts" in row).split("|")
+    assert whole[5].strip().startswith(f"{lead:+.3f} (") and whole[6].strip().startswith(f"{clean:+.3f} (")
 
 
 def test_without_overlap_the_interval_is_students_and_with_it_wider() -> None:
