@@ -19,7 +19,7 @@ from reshift.results.refinement_gain import Yardstick, method_gains, split_gains
 from reshift.results.separation import read_separation as read_lines
 from reshift.results.store import RunStore
 
-RUNS = ("noise",)
+RUNS = ("noise", "noise-views", "noise-gearbox")
 ABLATION = "noise-ablation"
 SEPARATION_FILE = "separation.csv"
 YARDSTICK = Yardstick()

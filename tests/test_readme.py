@@ -101,7 +101,7 @@ def test_its_boards_are_those_the_committed_records_give() -> None:
 
 @pytest.mark.heavy
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("run", ["gearbox-worlds", "noise", "noise-ablation"])
+@pytest.mark.parametrize("run", ["gearbox-worlds", "noise", "noise-ablation", "noise-views", "noise-gearbox"])
 def test_a_board_whose_figures_by_split_are_not_committed_is_what_its_records_give(run: str) -> None:
     # Too large to commit: `make boards` writes them.
     store = RunStore(PUBLISHED / run)

@@ -323,7 +323,7 @@ def test_separation_keeps_all_components_together_and_rates_with_noise(tmp_path:
         "own fit (in-sample)", "cross-fitted over parts", "cross-fitted over images",
     ]  # fmt: skip
     assert found["rate"].min() == 0.1 and found["separation"].min() == 0.5 and len(found) == 2 * 4 * 2 * 2 * 3
-    with pytest.raises(ValueError, match="none of noise has a"):
+    with pytest.raises(ValueError, match="none of noise, noise-views, noise-gearbox has a"):
         read_separation(tmp_path / "elsewhere" / "leaderboards")
     with pytest.raises(ValueError, match="how='guess'"):
         read_separation(published(tmp_path / "odd", [replace(line, how="guess") for line in separations()]))
