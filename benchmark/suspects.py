@@ -18,17 +18,20 @@ from reshift.benchmark.cross_fitting import scores_of_fit
 from reshift.benchmark.preset import CrossFitSpec, ModelSpec, RankerSpec
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.world import MODELS
-from reshift.datamodules.cache_folder import build_once, cache_root
+from reshift.datamodules.cache_folder import DamagedError, cache_root, open_entry
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule
 from reshift.refinement.contamination_evidence import contamination_evidence
 from reshift.refinement.cross_fit import cross_fit
 from reshift.refinement.quality import removal_quality
 from reshift.refinement.suspicion import suspicion_quality, weights_from_suspicion
+from reshift.results.atomic_write import write_atomically
 from reshift.results.plan import PlannedCell, canonical_json
 
 SEED = 0
 """Of folds and rankers: suspicion belongs to the split, so cells that differ in seed or use share it."""
+
+SUSPICION_FILE = "suspicion.csv"
 
 DataFor = Callable[[InspectionModule], InspectionData]
 
@@ -111,15 +114,32 @@ def _suspicion(
             verified=verified,
             seed=SEED,
         )
-        frame.to_csv(folder / "suspicion.csv", index=False)
+        write_atomically(folder / SUSPICION_FILE, frame.to_csv(index=False).encode())
+
+    def opened(folder: Path) -> pd.DataFrame:
+        return _read_suspicion(folder / SUSPICION_FILE, {*candidates["sample"], *verified})
 
     asked = {key: cell.identity[key] for key in ("dataset", "size", "pipeline")}
     asked |= {"split": cell.identity["split"]["digest"], "batch_size": cell.identity["budget"]["batch_size"]}
     asked |= {"search": cell.identity["cross_fit"]["search"], "seed": SEED}
     key = hashlib.sha256(canonical_json(asked).encode()).hexdigest()
-    file = build_once(cache_root() / "suspicion" / key, compute) / "suspicion.csv"
+    return open_entry(cache_root() / "suspicion" / key, compute, opened), candidates
+
+
+def _read_suspicion(path: Path, expected: set[str]) -> pd.DataFrame:
+    """What `cross_fit` returned, one row for each of the `expected` samples.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        DamagedError: it is not whole.
+    """
     text = {"sample": str, "part": str}
-    frame = pd.read_csv(
-        file, dtype=text, keep_default_na=False, na_values={"spread": [""]}, float_precision="round_trip"
-    )
-    return frame, candidates
+    try:
+        frame = pd.read_csv(
+            path, dtype=text, keep_default_na=False, na_values={"spread": [""]}, float_precision="round_trip"
+        )
+    except ValueError as error:  # of which pandas' own are kinds
+        raise DamagedError(f"{path}: is no table ({error})") from error
+    if set(frame.get("sample", ())) != expected or not np.isfinite(frame["suspicion"]).all():
+        raise DamagedError(f"{path}: lacks samples or their suspicion")
+    return frame

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import albumentations as A
@@ -13,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from reshift.datamodules.array_file import open_array, write_array
 from reshift.datamodules.augment import COPIES_SEED, augmentation_key, kept_copy
-from reshift.datamodules.cache_folder import build_once, cache_root
+from reshift.datamodules.cache_limit import open_limited
 from reshift.datamodules.dataset import PIPELINE_VERSION
 from reshift.datamodules.image_cache import CachedImages
 from reshift.datamodules.progress import Progress
@@ -65,39 +68,39 @@ def cached_features(
         "copies": copies,
         "first_is_identity": first_is_identity,
         "seed": COPIES_SEED,
+        # A GPU rounds differently: its features are not those of a CPU's cells.
+        **({"device": "cuda"} if frozen.device.type == "cuda" else {}),
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
-    def build(folder: Path) -> None:
+    def batches() -> Iterator[NDArray[np.float32]]:
         total = len(images.contents) * copies
-        with (folder / "features.npy").open("wb") as handle:
-            for start in range(0, total, BATCH):
-                jobs = [divmod(job, copies) for job in range(start, min(start + BATCH, total))]
-                batch = np.zeros((BATCH, *images.pixels.shape[1:]), dtype=np.uint8)
-                for place, (row, copy) in enumerate(jobs):
-                    drawn = None if first_is_identity and copy == 0 else augmentation
-                    batch[place] = kept_copy(images.pixels[row], drawn, images.contents[row], copy)
-                features = _forward(frozen, batch)[: len(jobs)]
-                if not np.isfinite(features).all():
-                    raise ValueError(f"extractor {frozen.key}: features are not finite; check its weights")
-                if start == 0:
-                    shape = (len(images.contents), copies, features.shape[1])
-                    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
-                    np.lib.format.write_array_header_1_0(handle, header)
-                handle.write(np.ascontiguousarray(features, dtype="<f4").data)
-                if progress is not None:
-                    progress(start + len(jobs), total)
+        for start in range(0, total, BATCH):
+            jobs = [divmod(job, copies) for job in range(start, min(start + BATCH, total))]
+            batch = np.zeros((BATCH, *images.pixels.shape[1:]), dtype=np.uint8)
+            for place, (row, copy) in enumerate(jobs):
+                drawn = None if first_is_identity and copy == 0 else augmentation
+                batch[place] = kept_copy(images.pixels[row], drawn, images.contents[row], copy)
+            features = _forward(frozen, batch)[: len(jobs)]
+            if not np.isfinite(features).all():
+                raise ValueError(f"extractor {frozen.key}: features are not finite; check its weights")
+            yield features
+            if progress is not None:
+                progress(start + len(jobs), total)
 
-    folder = cache_root() / "features" / key
-    if not folder.is_dir():
+    def build(folder: Path) -> None:
         parameter = next(frozen.extractor.parameters(), None)
         home = parameter.device if parameter is not None else frozen.device
         frozen.extractor.eval().to(frozen.device)
         try:
-            build_once(folder, build)
+            later = batches()
+            first = next(later)  # it tells D
+            shape = (len(images.contents), copies, first.shape[1])
+            write_array(folder / "features.npy", "<f4", shape, chain([first], later))
         finally:
             frozen.extractor.to(home)
-    return np.asanyarray(np.load(folder / "features.npy", mmap_mode="r"))
+
+    return open_limited("features", key, build, lambda folder: open_array(folder / "features.npy"))
 
 
 def _forward(frozen: FrozenFeatures, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reshift.datamodules.cache_folder import build_once, cache_root
+from reshift.datamodules.array_file import open_array, write_array
+from reshift.datamodules.cache_limit import open_limited
 from reshift.datamodules.dataset import PIPELINE_VERSION, DataError, Dataset
 from reshift.datamodules.image_file import Pixels, read_image, to_square
 from reshift.datamodules.progress import Progress
@@ -57,13 +59,12 @@ def cached_images(dataset: Dataset, size: int, progress: Progress | None = None)
     data never does.
 
     Raises:
-        DataError: an image is missing, truncated or of a kind that is refused; or the cache cannot be written.
+        DataError: an image is missing, truncated, of a kind that is refused, or not the one whose content hash the
+            table states; or the cache cannot be written.
     """
     paths = [dataset.root / sample for sample in dataset.table["sample"]]
-    if "content" in dataset.table:
-        contents = tuple(map(str, dataset.table["content"]))
-    else:
-        contents = tuple(content_hash(path) for path in paths)
+    stated = list(map(str, dataset.table["content"])) if "content" in dataset.table else [""] * len(paths)
+    contents = tuple(content or content_hash(path) for content, path in zip(stated, paths, strict=True))
     digest = hashlib.sha256(f"{PIPELINE_VERSION}\x1f{cv2.__version__}\x1f{size}".encode())
     for content in contents:
         digest.update(f"\x1f{content}".encode())
@@ -71,22 +72,30 @@ def cached_images(dataset: Dataset, size: int, progress: Progress | None = None)
 
     def build(folder: Path) -> None:
         extent = np.zeros((len(paths), 2), dtype=np.float32)
-        # Plain writes, not a writable map: a full disk is then an error here and not a bus error in a worker.
-        with (folder / "pixels.npy").open("wb") as handle:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(paths), size, size, 3)}
-            np.lib.format.write_array_header_1_0(handle, header)
-            for row, path in enumerate(paths):
+
+        def squares() -> Iterator[Pixels]:
+            for row, (path, content) in enumerate(zip(paths, contents, strict=True)):
                 pixels = read_image(path)
+                _check_unchanged(path, content)
                 extent[row] = pixels.shape[:2]
-                handle.write(np.ascontiguousarray(to_square(pixels, size)).data)
+                yield to_square(pixels, size)
                 if progress is not None:
                     progress(row + 1, len(paths))
-        np.save(folder / "extent.npy", extent)
 
-    folder = build_once(cache_root() / "images" / key, build)
-    return CachedImages(
-        key=key,
-        contents=contents,
-        pixels=np.load(folder / "pixels.npy", mmap_mode="r"),
-        extent=np.load(folder / "extent.npy"),
-    )
+        write_array(folder / "pixels.npy", "|u1", (len(paths), size, size, 3), squares())
+        write_array(folder / "extent.npy", "<f4", extent.shape, [extent])
+
+    def opened(folder: Path) -> CachedImages:
+        pixels, extent = open_array(folder / "pixels.npy"), open_array(folder / "extent.npy")
+        return CachedImages(key, contents, pixels, np.array(extent))
+
+    return open_limited("images", key, build, opened)
+
+
+def _check_unchanged(path: Path, content: str) -> None:
+    """A long-lived process may decode long after its table was read; the key must not name what is no longer there."""
+    if content_hash(path) != content:
+        raise DataError(
+            f"{path}: its sha256 is not the content hash in the table; if the file changed since the table was read, "
+            f"start again; a reader's own hash must be image_cache.content_hash"
+        )

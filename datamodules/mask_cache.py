@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from reshift.datamodules.array_file import open_array, write_array
 from reshift.datamodules.augment import COPIES_SEED, augmented_with_mask
-from reshift.datamodules.cache_folder import build_once, cache_root
+from reshift.datamodules.cache_limit import open_limited
 from reshift.datamodules.dataset import PIPELINE_VERSION, DataError, Dataset
 from reshift.datamodules.image_cache import CachedImages, content_hash
 from reshift.datamodules.image_file import Pixels, read_mask
@@ -76,22 +77,20 @@ def cached_masks(dataset: Dataset, images: CachedImages, progress: Progress | No
     text = f"{PIPELINE_VERSION}\x1f{cv2.__version__}\x1f{images.key}\x1f{masks_hash(dataset)}"
     key = hashlib.sha256(text.encode()).hexdigest()
 
-    def build(folder: Path) -> None:
-        with (folder / "masks.npy").open("wb") as handle:
-            header = {"descr": "|u1", "fortran_order": False, "shape": (len(rows), images.size, images.size)}
-            np.lib.format.write_array_header_1_0(handle, header)
-            for number, (row, path) in enumerate(zip(rows, paths, strict=True)):
-                mask = read_mask(path)
-                _check_aspect(path, mask.shape, images.extent[row])
-                handle.write(mask_to_square(mask, images.size).data)
-                if progress is not None:
-                    progress(number + 1, len(paths))
+    def squares() -> Iterator[Pixels]:
+        for number, (row, path) in enumerate(zip(rows, paths, strict=True)):
+            mask = read_mask(path)
+            _check_aspect(path, mask.shape, images.extent[row])
+            yield mask_to_square(mask, images.size)
+            if progress is not None:
+                progress(number + 1, len(paths))
 
-    folder = build_once(cache_root() / "masks" / key, build)
+    def build(folder: Path) -> None:
+        write_array(folder / "masks.npy", "|u1", (len(rows), images.size, images.size), squares())
+
     place = np.full(len(dataset.table), ABSENT, dtype=np.int64)
     place[rows] = np.arange(len(rows))
-    # A memory map of no bytes cannot be made.
-    stored = np.load(folder / "masks.npy", mmap_mode="r" if len(rows) else None)
+    stored = open_limited("masks", key, build, lambda folder: open_array(folder / "masks.npy"))
     return CachedMasks(key, stored, place)
 
 
