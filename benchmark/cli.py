@@ -53,9 +53,29 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     )
     _add_source(run)
     run.add_argument("--run", type=str | None, default=None, help="folder name under runs/ (default: the preset's)")
-    run.add_argument("--workers", type=int, default=1, help="worker processes; results do not depend on it")
+    run.add_argument("--executor", choices=["local", "ray", "slurm"], default="local", help="where cells are computed")
     run.add_argument(
-        "--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: the GPU where there is one"
+        "--workers",
+        type=int | None,
+        default=None,
+        help="processes, Ray tasks or Slurm jobs at once (default: 1; ray and slurm: all there is room for); results "
+        "do not depend on it",
+    )
+    run.add_argument(
+        "--device",
+        choices=["auto", "cpu", "cuda"],
+        default="auto",
+        help="auto: the GPU where there is one; with ray and slurm, where --gpu-share asks for one",
+    )
+    run.add_argument("--gpu-share", type=float | None, default=None, help="of one GPU for each Ray task, e.g. 0.25")
+    run.add_argument(
+        "--ray-address", type=str | None, default=None, help="of a Ray cluster (default: RAY_ADDRESS, or one's own)"
+    )
+    run.add_argument(
+        "--slurm", type=dict, default={}, help="what submitit asks Slurm for, e.g. '{timeout_min: 240, mem_gb: 8}'"
+    )
+    run.add_argument(
+        "--shared", action="store_true", help="several machines run this command on one folder; ray and slurm imply it"
     )
     run.add_argument("--keep-weights", choices=["none", "best"], default="best", help="of models under 20 MB")
     run.add_argument("--dry-run", action="store_true", help="list the cells and stop")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
@@ -19,6 +19,10 @@ from reshift.results.leaderboard import write_boards
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.store import PLAN_FILE, RunStore, Status
 from reshift.results.terminal import terminal_table
+
+if TYPE_CHECKING:
+    from reshift.benchmark.executor import Workers
+    from reshift.benchmark.worker import Job
 
 RUNS = Path("runs")
 AUDITS = Path("audits")
@@ -304,15 +308,47 @@ def _plan(store: RunStore, preset: Preset) -> Plan:
 
 
 def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCell], args: Namespace) -> None:
-    from reshift.benchmark.executor import run_cells
+    from reshift.benchmark.executor import bundles, run_cells
+    from reshift.benchmark.executors.costs import longest_first, recorded_seconds
     from reshift.benchmark.progress import RunProgress
     from reshift.benchmark.worker import Job
 
-    device = _device(args.device)
-    applicable = sum(not c.not_applicable for c in plan.cells)
-    print(f"{len(cells)} of {applicable} cells to compute on {device} with {args.workers} workers", file=sys.stderr)
+    if args.shared or args.executor != "local":
+        store.share()
+    device = _device(args.device) if args.executor == "local" else _device_elsewhere(args)
     job = Job(store.path.resolve(), preset, device, args.keep_weights)
-    run_cells(job, cells, RunProgress(cells, applicable - len(cells), args.workers), args.workers)
+    workers = _workers(job, args)
+    groups = bundles(cells)
+    if args.executor != "local":
+        groups = longest_first(groups, recorded_seconds(store, {cell.model for cell in cells}))
+    applicable = sum(not c.not_applicable for c in plan.cells)
+    where = f"with {args.workers or 1} workers" if args.executor == "local" else f"by {args.executor}"
+    print(f"{len(cells)} of {applicable} cells to compute on {device} {where}", file=sys.stderr)
+    run_cells(job, groups, RunProgress(cells, applicable - len(cells), max(1, workers.slots)), workers)
+
+
+def _workers(job: Job, args: Namespace) -> Workers:
+    from reshift.benchmark.executors.local import LocalWorkers
+    from reshift.benchmark.executors.ray import RayWorkers
+    from reshift.benchmark.executors.slurm import SlurmWorkers
+
+    share = (args.gpu_share or 1.0) if job.device == "cuda" else 0.0
+    if args.executor == "ray":
+        return RayWorkers(job, args.ray_address, args.workers, share)
+    if args.executor == "slurm":
+        if args.gpu_share not in (None, 1.0):
+            raise UsageError(f"--gpu-share {args.gpu_share:g}: a Slurm job has whole GPUs; leave it out, or give 1")
+        return SlurmWorkers(job, args.workers, int(share), args.slurm)
+    return LocalWorkers(job, args.workers or 1)
+
+
+def _device_elsewhere(args: Namespace) -> str:
+    """The device of workers on other machines, whose GPUs cannot be seen from here."""
+    if args.gpu_share is not None and not 0 < args.gpu_share <= 1:
+        raise UsageError(f"--gpu-share {args.gpu_share:g} is not above 0 and at most 1, the share of one GPU")
+    if args.device == "cpu" and args.gpu_share:
+        raise UsageError("--gpu-share with --device cpu; drop one of them")
+    return "cuda" if args.device == "cuda" or args.gpu_share else "cpu"
 
 
 def _device(wanted: str) -> str:

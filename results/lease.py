@@ -27,7 +27,7 @@ def hold(path: Path) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        if not _lock(handle):
+        if not lock(handle):
             raise LeaseHeld(f"{path}: held by another process, which computes this cell; leave it to that one")
         yield
     finally:
@@ -50,7 +50,8 @@ def is_held(path: Path) -> bool:
         os.close(handle)
 
 
-def _lock(handle: int) -> bool:
+def lock(handle: int) -> bool:
+    """Lock an open lease file for this process alone; False where another one has it."""
     # `is_held` takes the lock for an instant: a worker must not lose against a mere look, so it tries again.
     for _ in range(10):
         try:

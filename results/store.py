@@ -12,13 +12,15 @@ from pathlib import Path
 import pandas as pd
 
 from reshift.results.atomic_write import write_atomically
-from reshift.results.lease import hold, is_held
+from reshift.results.heartbeat import BeatWatch, hold_beating, is_beating
+from reshift.results.lease import LeaseHeld, hold, is_held
 from reshift.results.plan import Plan
 from reshift.results.record import Record, RecordError, read_attachment, read_header, read_record, write_record
 
 FAILURE_FILE = "failure.json"
 LEASE_FILE = "lease"
 PLAN_FILE = "plan.json"
+SHARED_FILE = "shared"
 
 
 class Status(StrEnum):
@@ -40,10 +42,24 @@ class Failure:
 
 
 class RunStore:
-    """A run folder: `plan.json`, and `cells/<id>/` with `record.json`, `scores.npz`, `failure.json`, `lease`."""
+    """A run folder: `plan.json`, and `cells/<id>/` with `record.json`, `scores.npz`, `failure.json`, `lease`.
+
+    A file `shared` beside the plan says that several machines work on it; leases then have heartbeats.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._watch = BeatWatch()
+
+    def share(self) -> None:
+        """Let several machines work on this run; holds for all processes, from the next cell each of them takes."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / SHARED_FILE).touch()
+
+    @property
+    def shared(self) -> bool:
+        """Whether several machines may work on this run."""
+        return (self.path / SHARED_FILE).exists()
 
     def folder(self, cell: str) -> Path:
         """The folder of a cell, whether or not it exists."""
@@ -71,7 +87,8 @@ class RunStore:
 
         Done means a record whose checksum holds, that names this cell and stands beside a scores file of the recorded
         length; the scores are hashed when a board reads them, which keeps 1,000 cells under two seconds. A torn
-        record is not done. A failed cell that is being retried is running.
+        record is not done. A failed cell that is being retried is running. In a shared run a holder on another machine
+        counts as running until this store has watched its beat stand still, see `heartbeat`.
         """
         folder = self.folder(cell)
         try:
@@ -79,7 +96,8 @@ class RunStore:
                 return Status.DONE
         except RecordError:
             pass
-        if is_held(folder / LEASE_FILE):
+        lease = folder / LEASE_FILE
+        if is_beating(lease, self._watch) if self.shared else is_held(lease):
             return Status.RUNNING
         return Status.FAILED if (folder / FAILURE_FILE).exists() else Status.PENDING
 
@@ -156,5 +174,14 @@ class RunStore:
         """
         folder = self.folder(cell)
         folder.mkdir(parents=True, exist_ok=True)
-        with hold(folder / LEASE_FILE):
+        lease = folder / LEASE_FILE
+        with hold_beating(lease, self._watch) if self.shared else hold(lease):
             yield folder
+
+    def reclaim(self, cell: str) -> bool:
+        """Give back the lease of a holder that this store has seen die; False while somebody holds it."""
+        try:
+            with self.lease(cell):
+                return True
+        except LeaseHeld:
+            return False
