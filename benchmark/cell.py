@@ -12,6 +12,8 @@ import torch
 from reshift.benchmark.cell_data import cell_data, role_counts, scored
 from reshift.benchmark.cell_training import BundleMemory, train_cell
 from reshift.benchmark.circumstances import circumstances
+from reshift.benchmark.cost import PeakMemory, Stopwatch, open_caches, parameter_counts
+from reshift.benchmark.inference_cost import inference_cost
 from reshift.benchmark.localise import localise
 from reshift.benchmark.sharing import training_key
 from reshift.benchmark.view_evidence import view_evidence
@@ -21,7 +23,7 @@ from reshift.datamodules.inspection_data import InspectionData
 from reshift.datamodules.rows import Role
 from reshift.models.base import InspectionModule
 from reshift.results.localisation_file import LOCALISATION_FILE, encode_localisation
-from reshift.results.plan import PlannedCell
+from reshift.results.plan import PlannedCell, canonical_json
 from reshift.results.record import Record
 from reshift.results.view_evidence_file import VIEW_EVIDENCE_FILE, encode_view_evidence
 
@@ -41,19 +43,29 @@ def compute_cell(
         The record without its pointers, the scores frame of `results.scores_file`, and further files by name.
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    device = torch.device(job.device)
+    peak, training = PeakMemory(device), Stopwatch()
     spec, cls = next((s, c) for name, s, c in world.models() if name == cell.model)
     place = world.place(cell.dataset)
     dataset, split = place.dataset, place.split(cell.protocol, cell.split)
-    device = torch.device(job.device)
 
     def data_for(model: InspectionModule) -> InspectionData:
         return cell_data(
             model, dataset, split, world.preset.size, cell.identity["budget"]["batch_size"], cell.seed, device
         )
 
+    def prepared(model: InspectionModule) -> InspectionData:
+        with training.paused():
+            data = data_for(model)
+            open_caches(model, data)
+        return data
+
     key = training_key(cell.identity)
+    cost: dict[str, float] = {}
+    # Only the cell that trains a shared model has seconds of training.
     if key not in memory.trained:
-        memory.trained[key] = train_cell(cell, spec, cls, data_for, world.preset.trials, memory, device)
+        memory.trained[key] = train_cell(cell, spec, cls, prepared, world.preset.trials, memory, device, training)
+        cost["training_seconds"] = training.seconds
     trained = memory.trained[key]
     data = data_for(trained.model)
     roles: tuple[Role, ...] = ("val", "test", "calibration") if split.calibration else ("val", "test")
@@ -65,13 +77,16 @@ def compute_cell(
     if data.views == "all" and (evidence := view_evidence(trained.model, data, device)) is not None:
         files[VIEW_EVIDENCE_FILE] = encode_view_evidence(evidence)
     kept = _keep_weights(trained.model, folder) if job.keep_weights == "best" else "not asked for"
+    chosen = (trained.training or {}).get("chosen")
+    measured = canonical_json([cell.identity["model"], chosen, data.size, data.n_views, str(device)])
+    cost |= peak.read() | parameter_counts(trained.model) | inference_cost(trained.model, data, device, measured)
     record = Record.of(
         cell,
         unit="part" if data.views == "all" else "image",
         counts=role_counts(split, dataset.table),
         training=trained.training,
         refinement=trained.refinement,
-        run={**circumstances(device), "started": started.isoformat(), "seconds": seconds, "weights": kept},
+        run={**circumstances(device), "started": started.isoformat(), "seconds": seconds, **cost, "weights": kept},
     )
     return record, scores, files
 

@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 
 from reshift.benchmark.catalog import build, full_arguments
 from reshift.benchmark.cell_data import purpose_seed, scored
+from reshift.benchmark.cost import Stopwatch
 from reshift.benchmark.fitting import Fitting, PrefixMemory
 from reshift.benchmark.preset import ModelSpec, RefinementSpec
 from reshift.benchmark.seeding import seed_everything
@@ -51,15 +52,20 @@ def train_cell(
     trials: int,
     memory: BundleMemory,
     device: torch.device,
+    clock: Stopwatch,
 ) -> Trained:
-    """Train every configuration that tuning gives this model and keep the best on validation."""
+    """Train every configuration that tuning gives this model and keep the best on validation.
+
+    Args:
+        clock: runs while a model is fitted, the search for suspects and looks at validation included.
+    """
     args = full_arguments(cls, spec.args, f"model {spec.name or spec.use}")
     tried = configurations(cls, args, trials)
     values: list[tuple[float, float]] = []
     best: Trained | None = None
     for trial, changes in enumerate(tried):
         new_model = _builder(cls, {**args, **changes}, purpose_seed(cell.seed, "init"))
-        trained, loss = _fitted(cell, spec, new_model, data_for, memory.prefixes[trial], device)
+        trained, loss = _fitted(cell, spec, new_model, data_for, memory.prefixes[trial], device, clock)
         if len(tried) == 1:
             return trained
         value = validation_value(trained.model, scored(trained.model, data_for(trained.model), "val", device), loss)
@@ -77,6 +83,7 @@ def _fitted(
     data_for: Callable[[InspectionModule], InspectionData],
     prefix: PrefixMemory,
     device: torch.device,
+    clock: Stopwatch,
 ) -> tuple[Trained, float]:
     """One configuration trained, and its lowest validation loss (infinite for closed forms)."""
     untrained = new_model()
@@ -95,17 +102,19 @@ def _fitted(
         select_from=max(select_after, refinement.first if refinement else 0.0),
         seed=purpose_seed(cell.seed, "training"),
         device=device,
+        precision=cell.identity.get("precision", "fp32"),
         by=refinement.by if refinement else "",
         memory=prefix if refinement else None,
         judge=judge,
     )
     trace: dict[str, Any] | None
-    if spec.cross_fit is not None:
-        weights, trace = suspect_weights(cell, spec, data_for, device)
-        fitting.fit(weights, budget["steps"], True)
-    else:
-        trace = _train(fitting, data, refinement, budget["steps"])
-    training = fitting.finish()
+    with clock:
+        if spec.cross_fit is not None:
+            weights, trace = suspect_weights(cell, spec, data_for, device)
+            fitting.fit(weights, budget["steps"], True)
+        else:
+            trace = _train(fitting, data, refinement, budget["steps"])
+        training = fitting.finish()
     return Trained(fitting.model, training, trace), fitting.best_loss
 
 

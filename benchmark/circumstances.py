@@ -16,7 +16,7 @@ import reshift
 
 def circumstances(device: torch.device) -> dict[str, Any]:
     """Device, git revision and versions, as plain values; recorded, never part of an identity."""
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return {
         "device": f"{device.type}: {name}",
         "git": _git_revision(),
@@ -27,6 +27,17 @@ def circumstances(device: torch.device) -> dict[str, Any]:
             "numpy": np.__version__,
         },
     }
+
+
+@cache
+def processor() -> str:
+    """The processor's model, e.g. "AMD EPYC 9654", or its architecture where the system does not tell."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 @cache

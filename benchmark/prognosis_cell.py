@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from reshift.benchmark.catalog import build, full_arguments
 from reshift.benchmark.cell_data import picture_features, purpose_seed, role_counts
 from reshift.benchmark.circumstances import circumstances
+from reshift.benchmark.cost import PeakMemory, Stopwatch
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.sequences import histories
 from reshift.benchmark.world import World
@@ -39,21 +40,30 @@ def compute_prognosis(cell: PlannedCell, world: World, device: str) -> tuple[Rec
         ValueError: sequences the method cannot learn from, or that cannot be built; see `histories`.
     """
     started, clock = datetime.now(UTC), time.monotonic()
+    on = torch.device(device)
+    peak, training = PeakMemory(on), Stopwatch()
     spec, cls = next((s, c) for name, s, c in world.prognoses() if name == cell.model)
     place, limit = world.place(cell.dataset), float(cell.identity["limit"])
     split, table = place.split(cell.protocol, cell.split), place.dataset.table
     seed_everything(purpose_seed(cell.seed, "init"))
     method: Prognosis = build(cls, full_arguments(cls, spec.args, f"prognosis {cell.model}"))
-    on = torch.device(device)
     features = _features(method, place.dataset, world.preset.size, on)
-    method.fit(histories(table, features, (*split.train, *split.val), limit), limit)
+    learned = histories(table, features, (*split.train, *split.val), limit)
+    with training:
+        method.fit(learned, limit)
     tested = histories(table, features, split.test, limit)
     forecasts = pd.DataFrame([row for history in tested for row in _forecasts(method, history)])
     record = Record.of(
         cell,
         unit="sequence",
         counts={**role_counts(split, table), "test_sequences": len(tested)},
-        run={**circumstances(on), "started": started.isoformat(), "seconds": time.monotonic() - clock},
+        run={
+            **circumstances(on),
+            "started": started.isoformat(),
+            "seconds": time.monotonic() - clock,
+            "training_seconds": training.seconds,
+            **peak.read(),
+        },
     )
     return record, forecasts
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
+from statistics import fmean, median
+from typing import Any
 
 from reshift.results.board_rows import MEAN, POOLED, WORST, Row
 from reshift.results.csv_bytes import csv_bytes
@@ -15,7 +17,11 @@ from reshift.results.record import Record
 from reshift.results.thresholds import GOOD_QUANTILE, HALF, MAX_F1
 
 COLUMNS = tuple(f.name for f in fields(Row))
-COST_COLUMNS = ("dataset", "model", "protocol", "device", "cells", "seconds_mean", "seconds_max", "peak_bytes_max")
+COST_COLUMNS = (
+    *("dataset", "model", "protocol", "device", "cells"),
+    *("seconds_mean", "seconds_max", "training_seconds_mean", "training_seconds_max"),
+    *("images_per_second_1", "images_per_second_32", "parameters", "trained_parameters", "flops", "peak_bytes_max"),
+)
 
 _SUMMARIES = (MEAN, WORST, POOLED)
 _METRICS = tuple(WORSE)
@@ -47,16 +53,32 @@ def rows_bytes(rows: Iterable[Row]) -> bytes:
 def cost_bytes(plan: Plan, records: Mapping[str, Record]) -> bytes:
     """The CSV of measured costs, per data set, model, protocol and device.
 
-    `seconds` and `peak_bytes` are read from the record's `run`; what was not measured is an empty field, not 0.
+    Figures are read from each record's `run`; one that no record has is an empty field, not 0. Times have their mean
+    and maximum over the cells that measured them: `seconds` over all, `training_seconds` over those that trained and
+    did not take over a model or a first phase of training whole. Throughput is the median, sizes and memory the
+    maximum.
     """
-    runs: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    runs: dict[tuple[str, str, str, str], list[Mapping[str, Any]]] = defaultdict(list)
     for cell in plan.cells:
         if (record := records.get(cell.id)) is not None:
-            runs[cell.dataset, cell.model, cell.protocol, str(record.run.get("device", ""))].append(record)
-    lines: list[list[object]] = []
-    for key, found in sorted(runs.items()):
-        seconds = [float(r.run["seconds"]) for r in found if "seconds" in r.run]
-        memory = [int(r.run["peak_bytes"]) for r in found if "peak_bytes" in r.run]
-        mean = sum(seconds) / len(seconds) if seconds else None
-        lines.append([*key, len(found), mean, max(seconds, default=None), max(memory, default=None)])
-    return csv_bytes(COST_COLUMNS, lines)
+            runs[cell.dataset, cell.model, cell.protocol, str(record.run.get("device", ""))].append(record.run)
+    return csv_bytes(COST_COLUMNS, ([*key, len(found), *_costs(found)] for key, found in sorted(runs.items())))
+
+
+def _costs(runs: Sequence[Mapping[str, Any]]) -> list[float | int | None]:
+    def over(summary: Callable[[list[Any]], Any], name: str) -> Any:
+        found = [run[name] for run in runs if name in run]
+        return summary(found) if found else None
+
+    return [
+        over(fmean, "seconds"),
+        over(max, "seconds"),
+        over(fmean, "training_seconds"),
+        over(max, "training_seconds"),
+        over(median, "images_per_second_1"),
+        over(median, "images_per_second_32"),
+        over(max, "parameters"),
+        over(max, "trained_parameters"),
+        over(max, "flops"),
+        over(max, "peak_bytes"),
+    ]

@@ -57,7 +57,7 @@ def markdown(boards: Boards, files: Collection[str]) -> str:
     lines += [*_ranks(boards), *_published(boards), *_removals(boards), *_skipped(boards)]
     lines += ["## Files", ""]
     lines += [f"- `{file_name(p)}.csv`: every split, component, defect, metric and threshold" for p in boards.protocols]
-    lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time"]
+    lines += ["- `overall.csv`: the tables above", "- `cost.csv`: measured time, throughput, size and memory"]
     for name, text in (
         ("tuning.csv", "every trial of tuning and which was chosen"),
         ("removals.csv", "what refinement removed, good and bad"),
