@@ -17,9 +17,9 @@ def inputs_hash(preset: Preset) -> str:
     digest = hashlib.sha256(canonical_json(preset.as_dict()).encode())
     package = Path(reshift.__file__).parent
     # Links to the rooms are followed: in a checkout they are symbolic links, in a wheel plain folders.
-    for folder, _, names in sorted(os.walk(package, followlinks=True)):
-        for name in sorted(n for n in names if n.endswith(".py")):
-            digest.update(Path(folder, name).read_bytes())
+    for folder in sorted(_packages(package)):
+        for source in sorted(folder.glob("*.py")):
+            digest.update(source.read_bytes())
     given = [d.args for d in preset.datasets] + [p.args for p in preset.protocols]
     given += [m.args for m in preset.models] + [p.args for p in preset.prognoses]
     paths = [Path(v) for args in given for v in args.values() if isinstance(v, str) and v]
@@ -31,6 +31,14 @@ def inputs_hash(preset: Preset) -> str:
         for stamp in _stamps(path):
             digest.update(canonical_json(stamp).encode())
     return digest.hexdigest()
+
+
+def _packages(folder: Path) -> Iterator[Path]:
+    """A package and all below it, without the thousands of folders that published boards lie in."""
+    if (folder / "__init__.py").is_file():
+        yield folder
+        for below in folder.iterdir():
+            yield from _packages(below)
 
 
 def _stamps(path: Path) -> Iterator[tuple[str, int, int]]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,13 @@ def make_plan(preset: Preset, name: str) -> Plan:
     models = [(name, spec, cls, _model_key(preset, spec, cls)) for name, spec, cls in world.models()]
     prognoses = [(name, spec, _prognosis_key(preset, spec, cls)) for name, spec, cls in world.prognoses()]
     pairs = [
-        (place.dataset, board, split, {**_data_key(preset, place.dataset), **_split_key(preset, board, split)})
+        (
+            place.dataset,
+            board,
+            split,
+            {**_data_key(preset, place.dataset), **_split_key(preset, board, split)},
+            _Applicability(split, place.dataset),
+        )
         for place in world.places()
         for board in place.boards
         for split in board.splits
@@ -47,7 +54,7 @@ def make_plan(preset: Preset, name: str) -> Plan:
     cells: list[PlannedCell] = []
     masks: dict[str, str] = {}
     for seed in preset.seeds:
-        for dataset, board, split, split_key in pairs:
+        for dataset, board, split, split_key, applicability in pairs:
             for row, method, key in prognoses if split.over_sequences else ():
                 if any(fnmatch(board.name, pattern) for pattern in method.protocols):
                     cells.append(_cell({**split_key, **key, "seed": seed}, dataset.name, row, board, split, seed, ""))
@@ -56,7 +63,7 @@ def make_plan(preset: Preset, name: str) -> Plan:
                 if runs_here and seed in (spec.seeds or preset.seeds):
                     identity = {**split_key, **model_key, **_mask_key(preset, dataset, cls, masks), "seed": seed}
                     _check_verified(model, spec, board, split)
-                    reason = _not_applicable(split, dataset, cls)
+                    reason = applicability.reason_against(cls)
                     cells.append(_cell(identity, dataset.name, model, board, split, seed, reason))
     first: dict[str, PlannedCell] = {}
     for cell in cells:
@@ -135,6 +142,8 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
             "checks": preset.checks,
         },
         "selection": spec.selection,
+        # Named where it departs from the default alone, so that cells from before there was a choice keep their ids.
+        **({"precision": preset.precision} if preset.precision != "fp32" and _trains(cls) else {}),
     }
 
 
@@ -249,22 +258,40 @@ def _cell(
     )
 
 
-def _not_applicable(split: Split, dataset: Dataset, cls: type[InspectionModule]) -> str:
-    observed_all = split.observed_labels(dataset.table)
-    observed = observed_all.loc[list(split.train)]
-    if cls.needs_masks:
-        seen = [sample for sample in (*split.train, *split.val) if observed_all.loc[sample] == 1]
-        if bare := without_mask(dataset.table, seen):
-            return f"{len(bare)} defective images to learn from have no mask"
-    if cls.learns_from == "good" and not (observed == 0).any():
-        return "training holds no sample observed as good"
-    if cls.learns_from == "labels" and observed.nunique() < 2 and _learns(cls):
-        return f"training holds one class only ({'good' if (observed == 0).all() else 'defective'})"
-    return ""
+class _Applicability:
+    """Why a model cannot learn from a split; the labels are looked at once for all models and seeds."""
+
+    def __init__(self, split: Split, dataset: Dataset) -> None:
+        self.split = split
+        self.dataset = dataset
+
+    def reason_against(self, cls: type[InspectionModule]) -> str:
+        """In a few words, "" where it can."""
+        if cls.needs_masks and self._bare:
+            return f"{self._bare} defective images to learn from have no mask"
+        if cls.learns_from == "good" and 0 not in self._classes:
+            return "training holds no sample observed as good"
+        if cls.learns_from == "labels" and len(self._classes) < 2 and _learns(cls):
+            return f"training holds one class only ({'good' if 0 in self._classes else 'defective'})"
+        return ""
+
+    @cached_property
+    def _classes(self) -> frozenset[int]:
+        observed = self.split.observed_labels(self.dataset.table)
+        return frozenset(observed.loc[list(self.split.train)].unique().tolist())
+
+    @cached_property
+    def _bare(self) -> int:
+        observed = self.split.observed_labels(self.dataset.table).loc[[*self.split.train, *self.split.val]]
+        return len(without_mask(self.dataset.table, observed.index[observed == 1].tolist()))
 
 
 def _learns(cls: type[InspectionModule]) -> bool:
-    return "training_step" in _overridden(cls) or "fit" in _overridden(cls)
+    return _trains(cls) or "fit" in _overridden(cls)
+
+
+def _trains(cls: type[InspectionModule]) -> bool:
+    return "training_step" in _overridden(cls)
 
 
 def _overridden(cls: type[InspectionModule]) -> set[str]:
@@ -303,6 +330,8 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
     )
     for name, _, cls in world.models() if preset.trials > 1 else ():
         yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
+    if preset.precision != "fp32":
+        yield f"trained by gradient in {preset.precision}, scored in fp32"
     last = [name for name, spec, _ in world.models() if spec.selection == "last"]
     if last:
         yield f"scored in the last state: {', '.join(last)}"

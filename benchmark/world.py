@@ -19,7 +19,7 @@ from reshift.models.prognosis import Prognosis
 from reshift.results.label_error import LabelError
 from reshift.splits.calibration import reserve_calibration
 from reshift.splits.protocol import Protocol, Skip, Split, collect_splits
-from reshift.splits.verify import verify
+from reshift.splits.verify import Verifier
 
 READERS = "reshift.datamodules"
 PROTOCOLS = "reshift.splits"
@@ -156,8 +156,9 @@ class World:
         if found and not kept and not reason:
             names = ", ".join(s.name for s in found)
             raise ValueError(f"protocol {spec.use}: splits {spec.splits} match none of: {names}")
+        verifier = Verifier(table)
         for split in kept:
-            verify(split, table)
+            verifier.check(split)
         # A preset that asks for some splits by name is not told of others that cannot be had.
         named = "*" not in spec.splits and all(any(fnmatch(s.name, p) for s in kept) for p in spec.splits)
         return kept, "" if named else reason

@@ -57,19 +57,17 @@ def view_slots(table: pd.DataFrame) -> NDArray[np.int64]:
     rank = {view: slot for slot, view in enumerate(sorted(table["view"].unique()))}
     most = int(table.groupby("part").size().max())
     slots = np.full(len(table), ABSENT, dtype=np.int64)
-    ordered = table.assign(_row=np.arange(len(table))).sort_values(["part", "view", "sample"])
-    for _, part in ordered.groupby("part", sort=True):
-        taken: set[int] = set()
-        later: list[int] = []
-        for row, view in zip(part["_row"], part["view"], strict=True):
-            slot = rank[view]
-            if slot in taken or slot >= most:
-                later.append(row)
-                continue
-            taken.add(slot)
-            slots[row] = slot
+    wanted = table["view"].map(rank).to_numpy(dtype=np.int64)
+    ordered = table.assign(_row=np.arange(len(table)), _slot=wanted).sort_values(["part", "view", "sample"])
+    placed = (ordered["_slot"] < most) & ~ordered.duplicated(["part", "_slot"])
+    slots[ordered.loc[placed, "_row"]] = ordered.loc[placed, "_slot"]
+    # Only parts with a row that lost its slot are walked through: there are 30,000 parts in a large set.
+    crowded = ordered["part"].isin(ordered.loc[~placed, "part"])
+    for _, part in ordered[crowded].groupby("part", sort=True):
+        rows = part["_row"].to_numpy()
+        taken = set(slots[rows].tolist())
         free = (slot for slot in range(most) if slot not in taken)
-        for row in later:
+        for row in rows[slots[rows] == ABSENT]:
             slots[row] = next(free)
     return slots
 

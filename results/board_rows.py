@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -54,7 +54,7 @@ class Series:
     model: str
     protocol: str
     cells: tuple[PlannedCell, ...]
-    found: dict[tuple[str, int], Evaluation]
+    found: Mapping[tuple[str, int], Evaluation]
 
     @cached_property
     def splits(self) -> dict[str, tuple[int, ...]]:
@@ -62,9 +62,16 @@ class Series:
         names = sorted({c.split for c in self.cells if not c.control_of})
         return {name: self.seeds(name) for name in names}
 
+    @cached_property
+    def _seeds(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, list[int]] = {}
+        for cell in self.cells:
+            found.setdefault(cell.split, []).append(cell.seed)
+        return {split: tuple(sorted(seeds)) for split, seeds in found.items()}
+
     def seeds(self, split: str) -> tuple[int, ...]:
         """Planned seeds of a split, ascending."""
-        return tuple(sorted(c.seed for c in self.cells if c.split == split))
+        return self._seeds.get(split, ())
 
     def at(self, split: str) -> list[Evaluation]:
         """Finished evaluations of a split in the order of seeds."""

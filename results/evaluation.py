@@ -13,6 +13,7 @@ from reshift.results.metrics import MetricKey, cell_metrics, groups
 from reshift.results.part_scores import part_units
 from reshift.results.record import Record
 from reshift.results.scored_units import Labels, Level, ScoredUnits, Units, units_as_stored
+from reshift.results.scores_file import Columns
 from reshift.results.thresholds import thresholds
 
 LEVELS: tuple[Level, ...] = ("part", "image")
@@ -74,7 +75,7 @@ def model_label(model: str, score_names: tuple[str, ...], name: str) -> str:
     return model if name == score_names[0] else f"{model} [{name}]"
 
 
-def evaluate(record: Record, scores: pd.DataFrame) -> list[Evaluation]:
+def evaluate(record: Record, scores: pd.DataFrame | Columns) -> list[Evaluation]:
     """Judge every named score of a record of classes, headline first."""
     assert record.scores is not None and record.unit != "sequence"
     found = []

@@ -5,24 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 
 from reshift.results.atomic_write import write_atomically
+from reshift.results.board_cache import BoardCache
 from reshift.results.boards import Boards, build_boards
 from reshift.results.markdown import markdown
 from reshift.results.store import RunStore
 
 FOLDER = "leaderboards"
+CACHE_FOLDER = ".boards"
 
 
 def write_boards(run: Path) -> Boards:
     """Rebuild the boards of a run folder from its plan and records and write them to `leaderboards/`.
 
-    A file whose bytes would not change is left alone; a CSV or picture no longer in the plan is removed, so that
-    the folder never mixes two states.
+    What was computed is kept in `.boards/` for the next time. A file whose bytes would not change is left alone; a CSV
+    or picture no longer in the plan is removed, so that the folder never mixes two states.
 
     Raises:
         FileNotFoundError, ValueError: no plan, or one of another schema.
     """
     store = RunStore(run)
-    boards = build_boards(store, store.read_plan())
+    boards = build_boards(store, store.read_plan(), BoardCache(run / CACHE_FOLDER))
     folder = run / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     files = boards.files()

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 from reshift.results.clustered_auroc import auroc
-from reshift.results.scored_units import Labels, Level, Mask, ScoredUnits, Units
+from reshift.results.scored_units import Floats, Labels, Level, Mask, ScoredUnits, Units
 from reshift.results.statistics import clopper_pearson_upper
 from reshift.results.thresholds import GOOD_QUANTILE, thresholds
 
@@ -130,6 +129,21 @@ def cell_metrics(scored: ScoredUnits, score_name: str) -> dict[MetricKey, float]
     return found
 
 
+def average_precision(label: Labels, score: Floats) -> float:
+    """Mean precision at the defective units, weighted by the recall each distinct score adds; some unit is defective.
+
+    To the last bit scikit-learn's `average_precision_score`, whose checks of what is passed take forty times as long
+    as the figure itself on eighty units, and are most of the time of a board.
+    """
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    found = np.cumsum(label[order])[last]
+    precision, recall = found / (last + 1), found / found[-1]
+    # From the lowest score upwards, since the order of a sum shows in its last bits.
+    steps = np.diff(np.append(recall[::-1], 0.0))
+    return float(-np.sum(steps * precision[::-1]))
+
+
 def _of_the_split(members: Units) -> dict[str, float]:
     bad = int(members.label.sum())
     n = len(members.label)
@@ -139,5 +153,5 @@ def _of_the_split(members: Units) -> dict[str, float]:
     if bad:
         found["all_defective_f1"] = 2 * bad / (n + bad)
     if members.both_classes:
-        found["average_precision"] = float(average_precision_score(members.label, members.score))
+        found["average_precision"] = average_precision(members.label, members.score)
     return found

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import pandas as pd
 from reshift.results.atomic_write import write_atomically
 from reshift.results.forecast_file import decode_forecasts, encode_forecasts
 from reshift.results.plan import PlannedCell, canonical_json
-from reshift.results.scores_file import decode_scores, encode_scores, score_names
+from reshift.results.scores_file import Columns, decode_columns, decode_scores, encode_scores, score_names
 
 SCHEMA = 1
 RECORD_FILE = "record.json"
@@ -183,6 +184,26 @@ def read_header(folder: Path) -> Record:
     return record
 
 
+def check_scores(folder: Path, record: Record) -> None:
+    """Check the scores file of a record that `read_header` gave, without decoding it.
+
+    Raises:
+        RecordError: its sha256 does not match the record's.
+    """
+    _scores(folder, record)
+
+
+def read_columns(folder: Path, record: Record) -> Columns:
+    """The scores of a record that `read_header` gave, column by column, where rows are images or parts.
+
+    Raises:
+        RecordError: their sha256 does not match the record's.
+    """
+    content = _scores(folder, record)
+    with _decoding(folder):
+        return decode_columns(content)
+
+
 def read_record(folder: Path) -> tuple[Record, pd.DataFrame]:
     """The record and its scores, both checked against their hashes.
 
@@ -190,13 +211,9 @@ def read_record(folder: Path) -> tuple[Record, pd.DataFrame]:
         RecordError: as `read_header`, or the scores' sha256 does not match.
     """
     record = read_header(folder)
-    assert record.scores is not None
-    path = folder / record.scores.file
-    content = _read_checked(path, record.scores.sha256)
-    try:
+    content = _scores(folder, record)
+    with _decoding(folder):
         return record, decode_forecasts(content) if record.unit == "sequence" else decode_scores(content)
-    except ValueError as error:
-        raise RecordError(f"{path}: {error}; delete {folder} and run again") from error
 
 
 def read_attachment(folder: Path, record: Record, name: str) -> bytes | None:
@@ -207,6 +224,19 @@ def read_attachment(folder: Path, record: Record, name: str) -> bytes | None:
     """
     pointer = record.attachments.get(name)
     return None if pointer is None else _read_checked(folder / name, pointer.sha256)
+
+
+def _scores(folder: Path, record: Record) -> bytes:
+    assert record.scores is not None
+    return _read_checked(folder / record.scores.file, record.scores.sha256)
+
+
+@contextmanager
+def _decoding(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise RecordError(f"{folder / SCORES_FILE}: {error}; delete {folder} and run again") from error
 
 
 def _read_checked(path: Path, sha256: str) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reshift.results.scores_file import PREFIX
+from reshift.results.scores_file import PREFIX, Columns
 
 Level = Literal["image", "part"]
 Texts = NDArray[np.str_]
@@ -62,22 +62,25 @@ class ScoredUnits:
     calibration: Units = NO_UNITS
 
 
-def units_as_stored(scores: pd.DataFrame, name: str, level: Level) -> ScoredUnits:
-    """The rows of a scores frame as they are: images of a single-image model, or parts of a multi-view one."""
-
-    def texts(frame: pd.DataFrame, column: str) -> Texts:
-        return np.array(frame[column].tolist(), dtype=np.str_)
+def units_as_stored(scores: pd.DataFrame | Columns, name: str, level: Level) -> ScoredUnits:
+    """The rows of a scores file as they are: images of a single-image model, or parts of a multi-view one."""
+    roles = np.asarray(scores["role"], dtype=np.str_)
 
     def of_role(role: str) -> Units:
-        frame = scores[scores["role"] == role]
-        score = frame[PREFIX + name].to_numpy(dtype=np.float64)
+        mask = roles == role
+
+        def texts(column: str) -> Texts:
+            # At the width of these rows, so that a role does not carry another one's longest name around.
+            return np.array(np.asarray(scores[column])[mask].tolist(), dtype=np.str_)
+
+        score = np.asarray(scores[PREFIX + name], dtype=np.float64)[mask]
         return Units(
-            unit=texts(frame, "sample"),
-            part=texts(frame, "part"),
-            component=texts(frame, "component"),
-            defect=texts(frame, "defect"),
-            label=frame["label"].to_numpy(dtype=np.int64),
-            observed=frame["observed_label"].to_numpy(dtype=np.int64),
+            unit=texts("sample"),
+            part=texts("part"),
+            component=texts("component"),
+            defect=texts("defect"),
+            label=np.asarray(scores["label"], dtype=np.int64)[mask],
+            observed=np.asarray(scores["observed_label"], dtype=np.int64)[mask],
             score=score,
             raw=score,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from reshift.results.npz_file import by_name, npz_bytes, numbered, open_npz
 
@@ -27,6 +29,10 @@ COLUMNS = (
     "transmission",
     "acquisition",
 )
+
+
+Columns = Mapping[str, NDArray[Any]]
+"""Arrays of equal length by column: what numbers are made from, in a tenth of the time that a frame takes."""
 
 
 def score_names(frame: pd.DataFrame) -> tuple[str, ...]:
@@ -63,14 +69,23 @@ def encode_scores(scores: pd.DataFrame) -> bytes:
     return npz_bytes(numbered(arrays))
 
 
+def decode_columns(content: bytes) -> Columns:
+    """The columns of the frame that `encode_scores` was given, as they are stored; rows sorted by role and sample.
+
+    Raises:
+        ValueError: the bytes are not a scores file.
+    """
+    with open_npz(content, "scores") as archive:
+        return by_name(archive)
+
+
 def decode_scores(content: bytes) -> pd.DataFrame:
     """The frame that `encode_scores` was given, rows sorted by role and sample.
 
     Raises:
         ValueError: the bytes are not a scores file.
     """
-    with open_npz(content, "scores") as archive:
-        data = by_name(archive)
+    data = decode_columns(content)
     frame = pd.DataFrame({c: v.astype(object) if v.dtype.kind == "U" else v for c, v in data.items()})
     for column in TEXT_COLUMNS:
         frame[column] = frame[column].astype(str)

@@ -46,7 +46,7 @@ class Acquisition(Protocol):
     def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
         """Splits `acquisition=<value>` and, where the dropped samples allow, `acquisition=<value>/control`."""
         self.check_columns(table)
-        values = choose_values("acquisition", sorted(set(table["acquisition"])), self.values)
+        values = choose_values("acquisition", sorted(table["acquisition"].unique()), self.values)
         yield from usable_splits(self.name, self._hold_out(table, values, seed), table)
 
     def _hold_out(self, table: pd.DataFrame, values: list[str], seed: int) -> Iterator[Split]:

@@ -6,83 +6,96 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
+import numpy as np
 
-from reshift.splits.protocol import hash_order
+from reshift.splits.protocol import unit_hashes
+from reshift.splits.roster import Mask, Numbers, Roster
+from reshift.splits.samples import DEFECTIVE, GOOD
 
 Unit = Literal["part", "view"]
 
 
-@dataclass(frozen=True)
-class Injected:
-    """One unit that may be injected: its really defective images, and good-looking ones that come with the part."""
-
-    defective: tuple[str, ...]
-    clean: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pool:
-    """What one side of a split (train or val) is made of.
+    """What one side of a split (train or val) is made of; images are rows of the roster.
 
     Attributes:
         side: name of the side, for messages.
         good: images of good groups, in the order in which they stay when contaminants take their places.
         observed_defective: images of the defective groups whose labels are true at every rate.
         clean_views: how many of those are good-looking, hence observed good at every rate.
-        reserve: units to inject, in the order in which they are tried; unused unless injected.
+        defective: (U,) for each unit in reserve how many really defective images it has, in the order in which units
+            are tried; unused unless injected. `clean` (U,) counts the good-looking ones that come with a whole part.
+        defective_images, clean_images: the images themselves, unit after unit.
     """
 
     side: str
-    good: tuple[str, ...]
-    observed_defective: tuple[str, ...]
+    good: Numbers
+    observed_defective: Numbers
     clean_views: int
-    reserve: tuple[Injected, ...]
+    defective: Numbers
+    clean: Numbers
+    defective_images: Numbers
+    clean_images: Numbers
 
     @property
     def contaminants(self) -> int:
         """Number of defective images in the reserve."""
-        return sum(len(unit.defective) for unit in self.reserve)
+        return len(self.defective_images)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Filled:
     """One side at one rate: all its images, the defective ones that are observed good, and the share these make up."""
 
-    samples: tuple[str, ...]
-    contaminants: tuple[str, ...]
+    samples: Numbers
+    contaminants: Numbers
     achieved: float
 
 
 def make_pool(
-    side: str,
-    grouped: pd.DataFrame,
-    good: set[str],
-    observed: set[str],
-    reserve: set[str],
-    unit: Unit,
-    seed: int,
-    repeat: str,
+    side: str, roster: Roster, good: Mask, observed: Mask, reserve: Mask, unit: Unit, seed: int, repeat: str
 ) -> Pool:
-    """The pool of one side from the names of its groups; `grouped` has a column `group`."""
-    rows = grouped[grouped["group"].isin([*good, *observed, *reserve])]
-    images: dict[str, tuple[list[str], list[str]]] = {}
-    for group, sample, label in zip(rows["group"], rows["sample"], rows["label"], strict=True):
-        images.setdefault(str(group), ([], []))[int(label)].append(str(sample))
+    """The pool of one side from its groups, (G,) each."""
+    images = _Images(roster)
+    clean_observed, defective_observed = (images.of(np.flatnonzero(observed), label)[0] for label in (GOOD, DEFECTIVE))
+    # Grouped by part: what is trimmed at a higher rate is whole parts and the rest of one.
+    kept = images.of(roster.hash_order(np.flatnonzero(good), seed, f"{repeat}/keep/{side}"), GOOD)[0]
     if unit == "part":
-        order = hash_order(seed, f"{repeat}/inject/{side}", list(reserve))
-        units = [Injected(tuple(images[group][1]), tuple(images[group][0])) for group in order]
+        units = roster.hash_order(np.flatnonzero(reserve), seed, f"{repeat}/inject/{side}")
+        (injected, defective), (beside, clean) = images.of(units, DEFECTIVE), images.of(units, GOOD)
     else:
-        views = [sample for group in reserve for sample in images[group][1]]
-        units = [Injected((sample,)) for sample in hash_order(seed, f"{repeat}/inject/{side}", views)]
+        views = np.sort(images.of(np.flatnonzero(reserve), DEFECTIVE)[0])
+        hashes = unit_hashes(seed, f"{repeat}/inject/{side}", roster.samples[views].tolist())
+        injected, beside = views[np.argsort(hashes, kind="stable")], np.empty(0, dtype=np.int64)
+        defective, clean = np.ones(len(views), dtype=np.int64), np.zeros(len(views), dtype=np.int64)
     return Pool(
         side=side,
-        # Grouped by part: what is trimmed at a higher rate is whole parts and the rest of one.
-        good=tuple(s for group in hash_order(seed, f"{repeat}/keep/{side}", list(good)) for s in images[group][0]),
-        observed_defective=tuple(s for group in sorted(observed) for label in (0, 1) for s in images[group][label]),
-        clean_views=sum(len(images[group][0]) for group in observed),
-        reserve=tuple(units),
+        good=kept,
+        observed_defective=np.concatenate([clean_observed, defective_observed]),
+        clean_views=len(clean_observed),
+        defective=defective,
+        clean=clean,
+        defective_images=injected,
+        clean_images=beside,
     )
+
+
+class _Images:
+    """Looks the images of groups up."""
+
+    def __init__(self, roster: Roster) -> None:
+        key = 2 * roster.group + roster.labels
+        self._rows = np.argsort(key, kind="stable")
+        self._edges = np.searchsorted(key[self._rows], np.arange(2 * len(roster.names) + 1))
+
+    def of(self, groups: Numbers, label: int) -> tuple[Numbers, Numbers]:
+        """The images of these groups that have the label, group after group, and how many each has."""
+        start = self._edges[2 * groups + label]
+        count = self._edges[2 * groups + label + 1] - start
+        # Each group's first place in the result is where the counts before it end.
+        shift = start - np.concatenate([[0], np.cumsum(count)])[:-1]
+        return self._rows[np.arange(count.sum()) + np.repeat(shift, count)], count
 
 
 def fill(pool: Pool, size: int, rates: tuple[float, ...]) -> Iterator[Filled | str]:
@@ -91,9 +104,8 @@ def fill(pool: Pool, size: int, rates: tuple[float, ...]) -> Iterator[Filled | s
     Units are taken in their order as long as they fit under `rate * size`, keeping all of the lower rates, so the
     sets are nested and what is missing is less than any unit left over. The other places go to the first good images.
     """
-    taken: list[Injected] = []
-    waiting = list(pool.reserve)
-    images = defective = 0
+    taken = np.zeros(len(pool.defective), dtype=np.bool_)
+    images = found = 0
     for rate in rates:
         target = int(rate * size + 0.5)
         if not size:
@@ -102,22 +114,19 @@ def fill(pool: Pool, size: int, rates: tuple[float, ...]) -> Iterator[Filled | s
         if target > pool.contaminants:
             yield f"{target} of {size} observed-good {pool.side} images, {pool.contaminants} defective in reserve"
             continue
-        left = []
-        for unit in waiting:
-            if defective + len(unit.defective) <= target:
-                taken.append(unit)
-                images += len(unit.defective) + len(unit.clean)
-                defective += len(unit.defective)
-            else:
-                left.append(unit)
-        waiting = left
+        waiting = np.flatnonzero(~taken)
+        for unit, defective in zip(waiting.tolist(), pool.defective[waiting].tolist(), strict=True):
+            if found + defective <= target:
+                taken[unit] = True
+                found += defective
+        images = found + int(pool.clean[taken].sum())
         kept = size - pool.clean_views - images
-        if rate > 0 and not taken:
+        if rate > 0 and not taken.any():
             yield f"{target} of {size} observed-good {pool.side} images, the smallest whole part has more"
         elif kept < 0:
             yield f"{pool.clean_views + images} places with good-looking views, {size} observed-good {pool.side} images"
         else:
-            contaminants = tuple(sample for unit in taken for sample in unit.defective)
-            clean = [sample for unit in taken for sample in unit.clean]
-            samples = (*pool.observed_defective, *contaminants, *clean, *pool.good[:kept])
-            yield Filled(samples, contaminants, defective / size)
+            contaminants = pool.defective_images[np.repeat(taken, pool.defective)]
+            clean = pool.clean_images[np.repeat(taken, pool.clean)]
+            samples = np.concatenate([pool.observed_defective, contaminants, clean, pool.good[:kept]])
+            yield Filled(samples, contaminants, found / size)

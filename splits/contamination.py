@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
 from reshift.splits.contaminants import Pool, Unit, fill, make_pool
-from reshift.splits.drawing import check_share, draw_share
-from reshift.splits.groups import group_frame, samples_of, with_groups
+from reshift.splits.drawing import check_share
 from reshift.splits.protocol import Protocol, Split
-from reshift.splits.roles import build_split, usable_splits
+from reshift.splits.roles import usable_splits
+from reshift.splits.roster import Mask, Roster
 from reshift.splits.samples import DEFECTIVE, GOOD
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
@@ -78,9 +79,9 @@ class Contamination(Protocol):
         yield from usable_splits(self.name, self._repeats(table, seed, refused), table, refused)
 
     def _repeats(self, table: pd.DataFrame, seed: int, refused: list[str]) -> Iterator[Split]:
-        grouped = with_groups(table)
+        roster = Roster.of(table)
         for repeat in range(self.repeats):
-            test, train, val = self._divide(grouped, seed, f"repeat={repeat}")
+            test, train, val = self._divide(roster, seed, f"repeat={repeat}")
             sides = zip(
                 self.rates,
                 fill(train, self._size(train, self.max_good), self.rates),
@@ -93,13 +94,13 @@ class Contamination(Protocol):
                     reasons = [reason for reason in (training, validating) if isinstance(reason, str)]
                     refused.append(f"{name} (needs {', and '.join(reasons)})")
                     continue
-                yield build_split(
-                    grouped,
+                contaminants = np.concatenate([training.contaminants, validating.contaminants])
+                yield roster.split(
                     name,
-                    train=training.samples,
-                    val=validating.samples,
+                    train=roster.mask(training.samples),
+                    val=roster.mask(validating.samples),
                     test=test,
-                    train_labels=dict.fromkeys((*training.contaminants, *validating.contaminants), GOOD),
+                    train_labels=dict.fromkeys(roster.ids(roster.mask(contaminants)), GOOD),
                     noise={
                         "kind": "contamination",
                         "unit": self.unit,
@@ -109,22 +110,20 @@ class Contamination(Protocol):
                     },
                 )
 
-    def _divide(self, grouped: pd.DataFrame, seed: int, repeat: str) -> tuple[list[str], Pool, Pool]:
-        frame = group_frame(grouped)
+    def _divide(self, roster: Roster, seed: int, repeat: str) -> tuple[Mask, Pool, Pool]:
+        is_defective = roster.group_labels == DEFECTIVE
         # Defective groups are drawn in proportion of what they can inject, so that reserves come out balanced.
-        frame["images"] = frame["defects"].where(frame["label"] == DEFECTIVE, frame["images"])
-        tested = draw_share(frame, self.test, seed, f"{repeat}/test")
-        rest = frame[~frame.index.isin(list(tested))]
-        validating = draw_share(rest, self.val, seed, f"{repeat}/val")
+        _, defects = roster.count(np.ones(len(roster.samples), dtype=np.bool_))
+        sizes = np.where(is_defective, defects, roster.images)
+        tested = roster.draw(np.ones(len(sizes), dtype=np.bool_), self.test, seed, f"{repeat}/test", sizes)
+        validating = roster.draw(~tested, self.val, seed, f"{repeat}/val", sizes)
         pools = []
-        for side, names in (("train", set(rest.index) - validating), ("val", validating)):
-            rows = rest.loc[sorted(names)]
-            defective = rows[rows["label"] == DEFECTIVE]
-            observed = draw_share(defective, self.observed, seed, f"{repeat}/observed/{side}")
-            good = set(map(str, rows.index[rows["label"] == GOOD]))
-            reserve = set(map(str, defective.index)) - observed
-            pools.append(make_pool(side, grouped, good, observed, reserve, self.unit, seed, repeat))
-        return samples_of(grouped, tested), pools[0], pools[1]
+        for side, groups in (("train", ~tested & ~validating), ("val", validating)):
+            defective = groups & is_defective
+            observed = roster.draw(defective, self.observed, seed, f"{repeat}/observed/{side}", sizes)
+            good, reserve = groups & ~is_defective, defective & ~observed
+            pools.append(make_pool(side, roster, good, observed, reserve, self.unit, seed, repeat))
+        return tested[roster.group], pools[0], pools[1]
 
     def _size(self, pool: Pool, cap: int | None) -> int:
         size = pool.clean_views + len(pool.good)

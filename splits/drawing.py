@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pandas as pd
+from typing import Any
 
-from reshift.splits.protocol import hash_order, unit_hash
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reshift.splits.protocol import unit_hash, unit_hashes
 
 
 def check_share(name: str, share: float) -> float:
@@ -18,27 +22,31 @@ def draw_share(frame: pd.DataFrame, share: float, seed: int, purpose: str) -> se
     """Groups that make up a share of each label's groups, small and large groups in proportion.
 
     Args:
-        frame: one row a group with columns `label` and `images`, as `group_frame` makes it.
+        frame: one row a group with columns `label` and `images`, as `group_frame` makes it, sorted by name.
         share: in (0, 1); rounded to whole groups per label, at least one and never all where a label has two.
         purpose: names the draw; different purposes are independent.
 
     Returns:
         Names of the drawn groups. A label with a single group gives none.
     """
-    drawn: set[str] = set()
-    for _, rows in frame.groupby("label", sort=True):
+    names = np.array(frame.index.tolist(), dtype=object)
+    return set(names[draw_mask(names, frame["label"].to_numpy(), frame["images"].to_numpy(), share, seed, purpose)])
+
+
+def draw_mask(
+    names: NDArray[np.object_], labels: NDArray[Any], images: NDArray[Any], share: float, seed: int, purpose: str
+) -> NDArray[np.bool_]:
+    """`draw_share` of groups given as arrays, (G,) each, sorted by name: which of them are drawn."""
+    drawn = np.zeros(len(names), dtype=np.bool_)
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
         # Systematic sampling along the number of images: a draw of few groups then has its share of images too.
-        rank = {name: place for place, name in enumerate(hash_order(seed, purpose, list(map(str, rows.index))))}
-        images = dict(zip(map(str, rows.index), rows["images"].tolist(), strict=True))
-        ordered = sorted(rank, key=lambda name: (images[name], rank[name]))
+        ordered = own[np.lexsort((unit_hashes(seed, purpose, names[own].tolist()), images[own]))]
         total = len(ordered)
         wanted = min(max(int(share * total + 0.5), 1), total - 1)
         start = int(unit_hash(seed, purpose, "start") * total)
-        drawn.update(
-            name
-            for place, name in enumerate(ordered)
-            if ((place + 1) * wanted + start) // total > (place * wanted + start) // total
-        )
+        reached = (np.arange(total + 1) * wanted + start) // total
+        drawn[ordered[reached[1:] > reached[:-1]]] = True
     return drawn
 
 
@@ -48,11 +56,22 @@ def deal_folds(labels: pd.Series, folds: int, seed: int, purpose: str) -> list[s
     Args:
         labels: label of each name (a group or a sample), indexed by name.
     """
-    dealt: list[set[str]] = [set() for _ in range(folds)]
+    ordered = labels.sort_index()
+    names = np.array(ordered.index.tolist(), dtype=object)
+    dealt = deal_numbers(names, ordered.to_numpy(), folds, seed, purpose)
+    return [set(names[dealt == fold]) for fold in range(folds)]
+
+
+def deal_numbers(
+    names: NDArray[np.object_], labels: NDArray[Any], folds: int, seed: int, purpose: str
+) -> NDArray[np.int64]:
+    """`deal_folds` of names given as an array, sorted: the fold of each."""
+    fold = np.empty(len(names), dtype=np.int64)
     place = 0
-    for label in sorted(set(labels.tolist())):
+    for label in np.unique(labels):
+        own = np.flatnonzero(labels == label)
         # The deal goes on where the last label stopped, so that no fold collects every remainder.
-        for name in hash_order(seed, purpose, list(map(str, labels.index[labels == label]))):
-            dealt[place % folds].add(name)
-            place += 1
-    return dealt
+        ordered = own[np.argsort(unit_hashes(seed, purpose, names[own].tolist()), kind="stable")]
+        fold[ordered] = (place + np.arange(len(own))) % folds
+        place += len(own)
+    return fold

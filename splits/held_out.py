@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from reshift.splits.drawing import draw_share
-from reshift.splits.groups import group_frame, groups_in, samples_of, with_groups
 from reshift.splits.matched_control import half_controls
 from reshift.splits.protocol import Skip, Split
-from reshift.splits.roles import build_split
+from reshift.splits.roster import Roster
 
 
 def choose_values(column: str, found: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
@@ -32,20 +30,18 @@ def hold_out_parts(table: pd.DataFrame, column: str, values: list[str], seed: in
     Test is every part of the value. A group that joins parts of two values through an identical picture carries both
     and trains for neither. Groups with an unknown value ("") may show the held-out one, so they have no role.
     """
-    grouped = with_groups(table)
-    unknown = groups_in(grouped[grouped[column] == ""])
-    for value in values:
-        held = grouped[grouped[column] == value]
-        rest = grouped[~grouped["group"].isin(list(groups_in(held) | unknown))]
-        frame = group_frame(rest)
-        validating = draw_share(frame, val, seed, f"val/{column}={value}")
-        shifted = build_split(
-            grouped,
+    roster = Roster.of(table)
+    (unknown,) = roster.showing(column, [""])
+    for value, held in zip(values, roster.showing(column, values), strict=True):
+        rest = ~roster.groups_of(held | unknown)
+        drawn = roster.draw(rest, val, seed, f"val/{column}={value}")
+        training = (rest & ~drawn)[roster.group]
+        shifted = roster.split(
             f"{column}={value}",
-            train=samples_of(rest, set(frame.index) - validating),
-            val=samples_of(rest, validating),
-            test=held["sample"],
+            train=training,
+            val=drawn[roster.group],
+            test=held,
             held_out=(column, value),
         )
         yield shifted
-        yield from half_controls(shifted, grouped, held, seed)
+        yield from half_controls(shifted, roster, training, held, held, seed)

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import pandas as pd
 
-from reshift.splits.drawing import check_share, deal_folds, draw_share
-from reshift.splits.groups import group_frame, samples_of, with_groups
+from reshift.splits.drawing import check_share, deal_numbers
 from reshift.splits.protocol import Protocol, Split
-from reshift.splits.roles import build_split, usable_splits
+from reshift.splits.roles import usable_splits
+from reshift.splits.roster import Mask, Roster
 
 
 class InDistribution(Protocol):
@@ -48,15 +48,17 @@ def check_folds(folds: int) -> int:
 
 def part_folds(table: pd.DataFrame, seed: int, folds: int, folds_used: int | None, val: float) -> Iterator[Split]:
     """Folds over parts, named `fold=k`, before any check that they can be run."""
-    grouped = with_groups(table)
-    frame = group_frame(grouped)
-    for fold, test in enumerate(deal_folds(frame["label"], folds, seed, "fold")[:folds_used]):
-        rest = frame[~frame.index.isin(list(test))]
-        validating = draw_share(rest, val, seed, f"val/fold={fold}")
-        yield build_split(
-            grouped,
-            f"fold={fold}",
-            train=samples_of(grouped, set(rest.index) - validating),
-            val=samples_of(grouped, validating),
-            test=samples_of(grouped, test),
-        )
+    roster = Roster.of(table)
+    for name, train, validating, test in fold_masks(roster, seed, folds, folds_used, val):
+        yield roster.split(name, train=train, val=validating, test=test)
+
+
+def fold_masks(
+    roster: Roster, seed: int, folds: int, folds_used: int | None, val: float
+) -> Iterator[tuple[str, Mask, Mask, Mask]]:
+    """The name of each fold over parts, and its samples in train, val and test, (N,) each."""
+    dealt = deal_numbers(roster.names, roster.group_labels, folds, seed, "fold")
+    for fold in range(folds)[:folds_used]:
+        rest = dealt != fold
+        drawn = roster.draw(rest, val, seed, f"val/fold={fold}")
+        yield f"fold={fold}", (rest & ~drawn)[roster.group], drawn[roster.group], ~rest[roster.group]

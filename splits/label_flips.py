@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar, Literal
 
+import numpy as np
 import pandas as pd
 
 from reshift.splits.drawing import check_share
-from reshift.splits.groups import with_groups
-from reshift.splits.in_distribution import check_folds, part_folds
-from reshift.splits.protocol import Protocol, Split, hash_order
-from reshift.splits.roles import build_split, usable_splits
+from reshift.splits.in_distribution import check_folds, fold_masks
+from reshift.splits.protocol import Protocol, Split, unit_hashes
+from reshift.splits.roles import usable_splits
+from reshift.splits.roster import Mask, Roster
+from reshift.splits.samples import DEFECTIVE, GOOD
 
 RATES = (0.0, 0.1, 0.2, 0.3, 0.4)
 HIGHEST = 0.4  # at 50 % labels carry no information
@@ -66,24 +68,25 @@ class LabelFlips(Protocol):
         yield from usable_splits(self.name, self._flip(table, seed, refused), table, refused)
 
     def _flip(self, table: pd.DataFrame, seed: int, refused: list[str]) -> Iterator[Split]:
-        grouped = with_groups(table)
-        for fold in part_folds(table, seed, self.folds, self.folds_used, self.val):
-            roles = [grouped[grouped["sample"].isin(samples)] for samples in (fold.train, fold.val)]
+        roster = Roster.of(table)
+        for fold, train, val, test in fold_masks(roster, seed, self.folds, self.folds_used, self.val):
             for rate in self.rates:
-                name = f"{fold.name}/rate={rate:g}"
+                name = f"{fold}/rate={rate:g}"
                 (training, flipped, units), (validating, _, _) = (
-                    _flipped(rows, self.unit, rate, seed, f"{fold.name}/{place}") for place, rows in enumerate(roles)
+                    _flipped(roster, rows, self.unit, rate, seed, f"{fold}/{place}")
+                    for place, rows in enumerate((train, val))
                 )
                 if rate > 0 and not flipped:
                     refused.append(f"{name} (less than one of {units} training {self.unit}s of either class)")
                     continue
-                yield build_split(
-                    grouped,
+                changed = training | validating
+                observed = (1 - roster.labels[changed]).tolist()
+                yield roster.split(
                     name,
-                    train=fold.train,
-                    val=fold.val,
-                    test=fold.test,
-                    train_labels={**training, **validating},
+                    train=train,
+                    val=val,
+                    test=test,
+                    train_labels=dict(zip(roster.ids(changed), observed, strict=True)),
                     noise={
                         "kind": "label_flips",
                         "unit": self.unit,
@@ -93,17 +96,22 @@ class LabelFlips(Protocol):
                 )
 
 
-def _flipped(rows: pd.DataFrame, unit: str, rate: float, seed: int, place: str) -> tuple[dict[str, int], int, int]:
-    """Observed labels that differ from the truth, how many units are flipped, and how many there are."""
-    column = "group" if unit == "part" else "sample"
-    truth = rows.groupby(column, sort=True)["label"].max()
-    observed: dict[str, int] = {}
-    for label in (0, 1):
-        order = hash_order(seed, f"flip/{place}", list(map(str, truth.index[truth == label])))
-        observed.update(dict.fromkeys(order[: int(rate * len(order) + 0.5)], 1 - label))
-    changed = {
-        str(sample): observed[unit_name]
-        for sample, unit_name, label in zip(rows["sample"], rows[column], rows["label"], strict=True)
-        if observed.get(unit_name, label) != label
-    }
-    return changed, len(observed), len(truth)
+def _flipped(roster: Roster, rows: Mask, unit: str, rate: float, seed: int, place: str) -> tuple[Mask, int, int]:
+    """Samples whose observed label differs from the truth, (N,), how many units are flipped, and how many there are."""
+    if unit == "part":
+        number, names, truth = roster.group, roster.names, roster.group_labels
+        units = np.flatnonzero(roster.groups_of(rows))
+    else:
+        number, names, truth = np.arange(len(roster.samples)), roster.samples, roster.labels
+        units = np.flatnonzero(rows)
+    observed = truth.copy()
+    flipped = 0
+    for label in (GOOD, DEFECTIVE):
+        own = units[truth[units] == label]
+        order = own[np.argsort(unit_hashes(seed, f"flip/{place}", names[own].tolist()), kind="stable")]
+        chosen = order[: int(rate * len(order) + 0.5)]
+        observed[chosen] = 1 - label
+        flipped += len(chosen)
+    # A flipped part shows its observed label on all images, also on those that had it anyway.
+    turned = (observed != truth)[number]
+    return rows & turned & (roster.labels != observed[number]), flipped, len(units)

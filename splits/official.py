@@ -50,7 +50,7 @@ class Official(Protocol):
                 differ in their share of defective images, so that no one rate is true of both.
         """
         self.check_columns(table)
-        unknown = sorted(set(table["official_split"]) - {*ROLES, ""})
+        unknown = sorted(set(table["official_split"].unique()) - {*ROLES, ""})
         if unknown:
             raise Skip(f"column 'official_split' has {unknown[0]!r}; {self.name} knows train, val and test")
         split = self._follow(with_groups(table), seed)
@@ -96,5 +96,5 @@ def _rate(rows: pd.DataFrame) -> float:
 
 
 def _crosses(roles: tuple[pd.DataFrame, ...], column: str) -> bool:
-    values = [name for role in roles for name in set(role[column]) - {""}]
-    return len(values) != len(set(values))
+    values = pd.concat([role[column].drop_duplicates() for role in roles])
+    return bool(values[values != ""].duplicated().any())

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
-from reshift.splits.drawing import check_share, deal_folds, draw_share
+from reshift.splits.drawing import check_share, deal_numbers, draw_mask
 from reshift.splits.in_distribution import check_folds
 from reshift.splits.protocol import Protocol, Split
-from reshift.splits.roles import build_split, usable_splits
+from reshift.splits.roles import usable_splits
+from reshift.splits.roster import Roster
 
 
 class RandomImage(Protocol):
@@ -39,15 +41,18 @@ class RandomImage(Protocol):
         yield from usable_splits(self.name, self._folds(table, seed), table)
 
     def _folds(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
-        images = table[["sample", "label"]].assign(images=1).set_index("sample").sort_index()
-        for fold, test in enumerate(deal_folds(images["label"], self.folds, seed, "image fold")[: self.folds_used]):
-            rest = images[~images.index.isin(list(test))]
-            validating = draw_share(rest, self.val, seed, f"image val/fold={fold}")
-            yield build_split(
-                table,
+        roster = Roster.of(table)
+        dealt = deal_numbers(roster.samples, roster.labels, self.folds, seed, "image fold")
+        for fold in range(self.folds)[: self.folds_used]:
+            rest = np.flatnonzero(dealt != fold)
+            images = np.ones(len(rest), dtype=np.int64)
+            purpose = f"image val/fold={fold}"
+            val = np.zeros(len(dealt), dtype=np.bool_)
+            val[rest] = draw_mask(roster.samples[rest], roster.labels[rest], images, self.val, seed, purpose)
+            yield roster.split(
                 f"fold={fold}",
-                train=set(map(str, rest.index)) - validating,
-                val=validating,
-                test=test,
+                train=(dealt != fold) & ~val,
+                val=val,
+                test=dealt == fold,
                 breaks=("parts", "content"),
             )

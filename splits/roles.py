@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pandas as pd
 
 from reshift.splits.protocol import Skip, Split
-from reshift.splits.samples import part_labels
+from reshift.splits.samples import DEFECTIVE, part_labels
+
+_LOOKS = 200
 
 
 def build_split(
@@ -24,7 +27,9 @@ def build_split(
     noise: Mapping[str, object] | None = None,
 ) -> Split:
     """A split with sorted roles that counts what it drops."""
-    roles = [tuple(sorted(role)) for role in (train, val, test)]
+    # As a list first: the items of a text column are slow to come by one by one.
+    lists = (role.tolist() if isinstance(role, pd.Series) else role for role in (train, val, test))
+    roles = [tuple(sorted(role)) for role in lists]
     return Split(
         name=name,
         train=roles[0],
@@ -52,6 +57,29 @@ def why_unusable(split: Split, table: pd.DataFrame) -> str:
     return ""
 
 
+class _PlainlyUsable:
+    """Tells at a few looks that a split can be run, for most of those that can."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._samples = table["sample"].tolist()
+        self._parts = table["part"].to_numpy(dtype=object)
+        self._defective = table["label"].to_numpy() == DEFECTIVE
+        self._defective_parts = set(self._parts[self._defective])
+
+    def __call__(self, split: Split) -> bool:
+        """Whether all roles have samples, and test a defective one and one of a part without any in the table."""
+        looks = split.test[:: len(split.test) // _LOOKS + 1]
+        rows = [min(bisect_left(self._samples, look), len(self._samples) - 1) for look in looks]
+        return bool(
+            split.train
+            and split.val
+            # Where the table is not sorted, other samples are found, and nothing is plain.
+            and all(self._samples[row] == look for row, look in zip(rows, looks, strict=True))
+            and any(self._defective[rows])
+            and any(part not in self._defective_parts for part in self._parts[rows])
+        )
+
+
 def usable_splits(
     protocol: str, candidates: Iterable[Split], table: pd.DataFrame, refused: Sequence[str] = ()
 ) -> Iterator[Split]:
@@ -65,8 +93,9 @@ def usable_splits(
     """
     passed: set[str] = set()
     reasons: list[str] = []
+    plainly_usable = _PlainlyUsable(table)
     for split in candidates:
-        reason = why_unusable(split, table)
+        reason = "" if plainly_usable(split) else why_unusable(split, table)
         if reason:
             reasons.append(reason)
         elif not split.control_of or split.control_of in passed:

@@ -43,6 +43,6 @@ class UnseenComponent(Protocol):
     def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
         """Splits `component=<value>` and, where parts suffice, `component=<value>/control=a` and `/control=b`."""
         self.check_columns(table)
-        found = sorted(set(table["component"]) - set(self.always_train))
+        found = sorted(set(table["component"].unique()) - set(self.always_train))
         values = choose_values("component", found, self.values)
         yield from usable_splits(self.name, hold_out_parts(table, "component", values, seed, self.val), table)

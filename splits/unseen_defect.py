@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import ClassVar
 
+import numpy as np
 import pandas as pd
 
-from reshift.splits.drawing import check_share, draw_share
-from reshift.splits.groups import group_frame, groups_in, samples_of, with_groups
+from reshift.splits.drawing import check_share
 from reshift.splits.held_out import choose_values
 from reshift.splits.matched_control import half_controls
 from reshift.splits.protocol import Protocol, Skip, Split
-from reshift.splits.roles import build_split, usable_splits
+from reshift.splits.roles import usable_splits
+from reshift.splits.roster import Roster
 from reshift.splits.samples import DEFECTIVE, GOOD
 
 
@@ -48,7 +49,7 @@ class UnseenDefect(Protocol):
             Skip: fewer than two kinds of defect, so that none can be unseen while others are seen.
         """
         self.check_columns(table)
-        known = sorted(set(table.loc[table["label"] == DEFECTIVE, "defect"]) - {""})
+        known = sorted(set(table.loc[table["label"] == DEFECTIVE, "defect"].unique()) - {""})
         if len(known) < 2:
             raise Skip(f"column 'defect' names {known or 'nothing'}; {self.name} needs at least two kinds of defect")
         yield from usable_splits(
@@ -56,22 +57,22 @@ class UnseenDefect(Protocol):
         )
 
     def _hold_out(self, table: pd.DataFrame, values: list[str], seed: int) -> Iterator[Split]:
-        grouped = with_groups(table)
-        frame = group_frame(grouped)
-        good = draw_share(frame[frame["label"] == GOOD], self.good, seed, "held-out good")
-        unknown = groups_in(grouped[(grouped["label"] == DEFECTIVE) & (grouped["defect"] == "")])
-        for value in values:
-            parts = set(grouped.loc[grouped["defect"] == value, "part"])
-            held = grouped[grouped["part"].isin(list(parts))]
-            rest = frame[~frame.index.isin(list(groups_in(held) | good | unknown))]
-            validating = draw_share(rest, self.val, seed, f"val/defect={value}")
-            shifted = build_split(
-                grouped,
+        roster = Roster.of(table)
+        good = roster.draw(roster.group_labels == GOOD, self.good, seed, "held-out good")
+        (unnamed,) = roster.showing("defect", [""])
+        unknown = roster.groups_of(unnamed & (roster.labels == DEFECTIVE))
+        part, _ = pd.factorize(roster.table["part"])
+        for value, showing in zip(values, roster.showing("defect", values), strict=True):
+            held = (np.bincount(part[showing], minlength=len(table)) > 0)[part]
+            rest = ~(roster.groups_of(held) | good | unknown)
+            drawn = roster.draw(rest, self.val, seed, f"val/defect={value}")
+            training, tested = (rest & ~drawn)[roster.group], held | good[roster.group]
+            shifted = roster.split(
                 f"defect={value}",
-                train=samples_of(grouped, set(rest.index) - validating),
-                val=samples_of(grouped, validating),
-                test={*held["sample"], *samples_of(grouped, good)},
+                train=training,
+                val=drawn[roster.group],
+                test=tested,
                 held_out=("defect", value),
             )
             yield shifted
-            yield from half_controls(shifted, grouped, held, seed, labels=frozenset({DEFECTIVE}))
+            yield from half_controls(shifted, roster, training, tested, held, seed, labels=frozenset({DEFECTIVE}))

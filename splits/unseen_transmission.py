@@ -36,5 +36,5 @@ class UnseenTransmission(Protocol):
     def splits(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
         """Splits `transmission=<value>` and, where parts suffice, its `/control=a` and `/control=b`."""
         self.check_columns(table)
-        values = choose_values("transmission", sorted(set(table["transmission"])), self.values)
+        values = choose_values("transmission", sorted(table["transmission"].unique()), self.values)
         yield from usable_splits(self.name, hold_out_parts(table, "transmission", values, seed, self.val), table)

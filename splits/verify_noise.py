@@ -18,7 +18,9 @@ def check_noise(split: Split, table: pd.DataFrame) -> str:
     injected part (the most defective images any group of the table has) or one view. Label flips: in train and in
     val, the share of each class that is observed as the other one; within one part or image.
     """
-    truth = dict(zip(table["sample"], table["label"].tolist(), strict=True))
+    if not (split.train_labels or split.noise):
+        return ""
+    truth = dict(zip(table["sample"].tolist(), table["label"].tolist(), strict=True))
     trainable, tested = {*split.train, *split.val}, set(split.test)
     for sample, label in split.train_labels.items():
         if sample in tested:
@@ -33,7 +35,7 @@ def check_noise(split: Split, table: pd.DataFrame) -> str:
     if unit not in UNITS.get(str(kind), ()) or not isinstance(rate, (int, float)):
         return f"noise {dict(split.noise)!r} has no known kind, unit and rate; known are {UNITS}"
     grouped = with_groups(table)
-    grouped["observed"] = [split.train_labels.get(s, truth[s]) for s in grouped["sample"]]
+    grouped["observed"] = [split.train_labels.get(s, truth[s]) for s in grouped["sample"].tolist()]
     for role in (split.train, split.val):
         rows = grouped[grouped["sample"].isin(role)]
         if kind == "contamination":
