@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reshift.benchmark.preset import Precision
 from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.training import PhasedTraining, Progress, mean_validation_loss
 from reshift.datamodules.inspection_data import InspectionData
@@ -35,6 +36,7 @@ class Fitting:
         steps: the whole budget of optimiser steps; 0 for models without gradient.
         every: steps between two looks at validation.
         select_from: share of the budget before which validation is not looked at.
+        precision: of training by gradient, see `Preset`.
         by: name of the score that suspicion is read from, "" for the headline.
         memory: where the first phase comes from or goes to; None where nothing is shared.
         judge: how bad a state is, lower is better, where not its validation loss decides; "last" keeps the last state.
@@ -50,6 +52,7 @@ class Fitting:
         select_from: float,
         seed: int,
         device: torch.device,
+        precision: Precision = "fp32",
         by: str = "",
         memory: PrefixMemory | None = None,
         judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation",
@@ -61,6 +64,7 @@ class Fitting:
         self.select_from = select_from
         self.seed = seed
         self.device = device
+        self.precision = precision
         self.by = by
         self.memory = memory
         self.judge = judge
@@ -122,6 +126,7 @@ class Fitting:
                 select_from=int(self.select_from * steps),
                 seed=self.seed,
                 device=self.device,
+                precision=self.precision,
             )
 
     def _judge(self) -> Callable[[InspectionModule], float] | None:

@@ -17,6 +17,7 @@ from reshift.results.label_error import LabelError
 from reshift.results.partial_classification import PartialClassification
 
 Selection = Literal["best_validation", "last", "best_test"]
+Precision = Literal["fp32", "bf16"]
 ORACLE = " [oracle: state chosen on test]"
 """Ends the name of every model whose state is chosen on test, so that no row can be read without it."""
 
@@ -176,6 +177,8 @@ class Preset:
         prognoses: methods that forecast the remaining life of sequences, on protocols that test sequences.
         limit: the level at which a sequence is worn out, in the unit of column `level`; prognoses need it.
         partial: which models decide together what skips a re-test, on splits that reserve calibration parts.
+        precision: of training by gradient; "bf16" runs forward passes under autocast. Validation, refinement and
+            scoring stay in fp32.
         localise: judge the anomaly maps of models that give one, where the data have masks.
         published: CSV of published figures to set beside ours, see `results.published`; a file's path, or the name of
             one that ships with the presets.
@@ -194,6 +197,7 @@ class Preset:
     batch_size: int = 32
     checks: int = 10
     trials: int = 1
+    precision: Precision = "fp32"
     partial: PartialClassification | None = None
     localise: bool = False
     published: str = ""
