@@ -29,7 +29,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -83,6 +83,9 @@ noise-separation: $(STAMP) ## How well wrong labels are found, on the splits of 
 	for preset in noise noise-views; do $(BIN)/reshift audit --separation --preset $$preset --data-root $(TILES) --repeats 2 \
 	  --models gaussian padim --out results/separation/$$preset || exit 1; done
 
+speed: $(STAMP) ## Measure what the suite costs, each figure side by side (10 minutes; leave the machine alone)
+	$(BIN)/python -m reshift.benchmark.speed
+
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
 	$(BIN)/reshift status $(RUN)
 	rm -rf results/leaderboards/$(RUN)
@@ -95,6 +98,8 @@ readme: $(STAMP) ## Renew README's boards, tables and picture from the records, 
 	$(BIN)/python -m reshift.results.front_table results/leaderboards README.md docs/line.md
 	$(BIN)/python -m reshift.results.noise_page results/leaderboards docs/noise.md
 	$(BIN)/python -m reshift.benchmark.inventory README.md
+	$(BIN)/python -m reshift.benchmark.speed.table results/speed README.md
+	$(BIN)/python -m reshift.benchmark.speed.scale docs/scale.md
 	$(BIN)/python -m reshift.datamodules.contact_sheet docs/part.png p00000
 
 lock: ## Renew requirements.lock from the newest versions pyproject.toml allows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from reshift.benchmark.cli import build_parser
 from reshift.benchmark.inventory import readme_tables
+from reshift.benchmark.speed.table import speed_tables
 from reshift.results.boards import build_boards
 from reshift.results.front_table import RUNS, page_blocks
 from reshift.results.store import RunStore
@@ -115,3 +117,23 @@ def test_a_board_whose_figures_by_split_are_not_committed_is_what_its_records_gi
 def test_its_tables_are_those_the_code_gives() -> None:
     for name, lines in readme_tables().items():
         assert f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end {name} -->" in README
+    costs = speed_tables(ROOT / "results" / "speed")
+    assert "<!-- speed -->\n" + "\n".join(costs) + "\n<!-- end speed -->" in README
+
+
+def test_the_table_of_costs_says_what_was_missed_and_why(tmp_path: Path) -> None:
+    measured = {"what": "a step", "against": "a loop", "value": 8.25, "unit": "x", "bound": "at least", "target": 10}
+    figures = {
+        "fast": {**measured, "value": 12.0, "note": "kept quiet"},
+        "slow": {**measured, "note": "the copy bounds it"},
+    }
+    hardware = {"processor": "Some CPU", "cores": 2, "accelerator": ""}
+    (tmp_path / "some-cpu.json").write_text(json.dumps({"hardware": hardware, "measurements": figures}), "utf-8")
+    (tmp_path / "scale.json").write_text("{}", "utf-8")
+    lines = speed_tables(tmp_path)
+    assert lines[0] == "Some CPU, 2 cores:"
+    assert "12 x " in lines[-2] and "missed" not in lines[-2] and "kept quiet" not in lines[-2]
+    assert "8.25 x **missed** (the copy bounds it)" in lines[-1] and "at least 10 x" in lines[-1]
+    (tmp_path / "some-cpu.json").unlink()
+    with pytest.raises(FileNotFoundError, match="make speed"):
+        speed_tables(tmp_path)
