@@ -44,10 +44,11 @@ def make_plan(preset: Preset, name: str) -> Plan:
             place.dataset,
             board,
             split,
-            {**_data_key(preset, place.dataset), **_split_key(preset, board, split)},
+            {**data_key, **_split_key(preset, board, split)},
             _Applicability(split, place.dataset),
         )
         for place in world.places()
+        for data_key in (_data_key(preset, place.dataset),)
         for board in place.boards
         for split in board.splits
     ]
