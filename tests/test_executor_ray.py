@@ -30,6 +30,8 @@ def own_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
 
 
+@pytest.mark.heavy  # a minute alone, several on busy cores: Ray starts many processes
+@pytest.mark.timeout(900)
 def test_a_killed_worker_loses_no_cell(local_boards: dict[str, bytes], capsys: pytest.CaptureFixture[str]) -> None:
     wish("SIGKILL")
     assert main(arguments("--executor", "ray", "--workers", "1")) == 0

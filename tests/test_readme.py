@@ -89,6 +89,7 @@ def test_make_targets_it_names_exist() -> None:
         assert re.search(rf"^[a-z -]*\b{target}\b[a-z -]*:", makefile, re.M), target
 
 
+@pytest.mark.timeout(900)
 def test_its_boards_are_those_the_committed_records_give() -> None:
     pages = README + (ROOT / "docs" / "line.md").read_text(encoding="utf-8")
     for name, lines in page_blocks(PUBLISHED).items():
