@@ -34,18 +34,22 @@ def speed_tables(folder: Path) -> list[str]:
         machine = found["hardware"]
         accelerator = f", {machine['accelerator']}" if machine["accelerator"] else ""
         lines += ["", f"{machine['processor']}, {machine['cores']} cores{accelerator}:", ""]
-        lines += markdown_table(HEAD, [_row(measured) for measured in found["measurements"].values()])
+        figures = [_figure(measured) for measured in found["measurements"].values()]
+        lines += markdown_table(HEAD, [_row(figure) for figure in figures])
+        missed = [f"- Missed: {figure.what}. {figure.note}" for figure in figures if not figure.met]
+        lines += ["", *missed] if missed else []
     return lines[1:]
 
 
-def _row(measured: dict[str, Any]) -> list[str]:
-    figure = Measurement(**{key: value for key, value in measured.items() if key != "versions"})
-    missed = "" if figure.met else " **missed**"
-    note = f" ({figure.note})" if figure.note and not figure.met else ""
+def _figure(measured: dict[str, Any]) -> Measurement:
+    return Measurement(**{key: value for key, value in measured.items() if key != "versions"})
+
+
+def _row(figure: Measurement) -> list[str]:
     return [
         figure.what,
         figure.against or "-",
-        f"{_number(figure.value)} {figure.unit}{missed}{note}",
+        f"{_number(figure.value)} {figure.unit}" + ("" if figure.met else " **missed**"),
         f"{figure.bound} {figure.target:g} {figure.unit}",
     ]
 
