@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -111,11 +113,24 @@ def collect_splits(protocol: Protocol, table: pd.DataFrame, seed: int) -> tuple[
     """
     found: list[Split] = []
     try:
-        for split in protocol.splits(table, seed):
-            found.append(split)
+        with _no_collection():
+            for split in protocol.splits(table, seed):
+                found.append(split)
     except Skip as reason:
         return found, str(reason)
     return found, ""
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Python's cycle collector paused: millions of new sample ids would set it off hundreds of times, for nothing."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def unit_hash(seed: int, *keys: str) -> float:
@@ -127,9 +142,9 @@ def unit_hash(seed: int, *keys: str) -> float:
 def unit_hashes(seed: int, purpose: str, names: Iterable[str]) -> NDArray[np.float64]:
     """`unit_hash(seed, purpose, name)` of every name, (N,), to the last bit: sets have a hundred thousand of them."""
     start = hashlib.sha256(f"{seed}\x1f{purpose}\x1f".encode())
-    digests = []
+    copy, digests = start.copy, []
     for name in names:
-        state = start.copy()
+        state = copy()
         state.update(name.encode())
         digests.append(state.digest())
     # Both this conversion and Python's division round to the nearest double, and a power of two rounds nothing.
