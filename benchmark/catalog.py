@@ -58,7 +58,11 @@ def find_class(spec: str, package: str, base: type[T]) -> type[T]:
             if not points:
                 listed = ", ".join(sorted(known))
                 raise LookupFailure(f"{spec!r} is none of: {listed}; nor a file.py:Class or a pkg.mod:Class")
-            cls = next(iter(points)).load()
+            try:
+                cls = next(iter(points)).load()
+            except Exception as error:
+                # Whatever an installed package raises while it is imported is for its author to mend.
+                raise LookupFailure(f"entry point {spec}: does not import: {type(error).__name__}: {error}") from error
     if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise LookupFailure(f"{spec}: not a subclass of {base.__module__}.{base.__name__}")
     return cls

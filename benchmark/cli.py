@@ -8,7 +8,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from reshift.benchmark import commands
+from reshift.benchmark import commands, sharing_commands
+from reshift.benchmark.deploy import commands as deploy_commands
+from reshift.benchmark.request import add_source
 from reshift.splits.samples import TableError
 
 EXIT = {"ok": 0, "incomplete": 1, "bad request": 2, "interrupted": 130}
@@ -51,7 +53,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "train every model on every split and write leaderboards",
         "reshift run --preset tiles --data-root DIR --workers 2",
     )
-    _add_source(run)
+    add_source(run)
     run.add_argument("--run", type=str | None, default=None, help="folder name under runs/ (default: the preset's)")
     run.add_argument("--executor", choices=["local", "ray", "slurm"], default="local", help="where cells are computed")
     run.add_argument(
@@ -137,7 +139,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "what a data set holds, and what its columns can carry",
         "reshift check-data --manifest parts.csv",
     )
-    _add_source(check)
+    add_source(check)
     check.add_argument("--overview", type=Path | None, default=None, help="PNG to draw parts of every kind into")
     check.add_argument(
         "--features", type=str | None, default=None, help="also compare pictures by this model's frozen features"
@@ -149,7 +151,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "rank the labels that are most likely wrong, as a CSV and a contact sheet to look at them again",
         "reshift audit --dataset magnetic_tiles --data-root DIR --models gaussian logistic_probe",
     )
-    _add_source(audit)
+    add_source(audit)
     audit.add_argument(
         "--out", type=Path | None, default=None, help="folder (default: audits/ and the data set's name)"
     )
@@ -176,21 +178,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     )
     model.add_argument("model", help="short name, pkg.mod:Class or file.py:Class")
     model.add_argument("--args", type=dict, default={}, help="its arguments, as YAML or JSON")
+
+    sharing_commands.add_commands(add)
+    deploy_commands.add_commands(add)
     return parser, actions
-
-
-def _add_source(parser: ArgumentParser) -> None:
-    parser.add_argument("--preset", type=str | None, default=None, help="a preset's name, or a YAML file")
-    parser.add_argument("--manifest", type=Path | None, default=None, help="a CSV of one's own pictures")
-    parser.add_argument("--dataset", type=str | None, default=None, help="a data set of `reshift list datasets`")
-    parser.add_argument("--dataset-args", type=dict, default={}, help="its arguments, e.g. '{category: screw}'")
-    parser.add_argument(
-        "--corrections", type=Path | None, default=None, help="CSV sample,new_label,by,date: boards before and after"
-    )
-    parser.add_argument("--data-root", type=Path | None, default=None, help="folder of the preset's data set")
-    parser.add_argument("--weights", type=str | None, default=None, help="backbone weights: hub, none, or a file")
-    parser.add_argument("--models", nargs="+", default=[], help="only these rows of the preset, or file.py:Class")
-    parser.add_argument("--protocols", nargs="+", default=[], help="only these boards of the preset")
-    parser.add_argument("--seeds", nargs="+", type=int, default=[], help="instead of the preset's")
-    parser.add_argument("--size", type=int | None, default=None, help="side of the pictures in pixels")
-    parser.add_argument("--steps", type=int | None, default=None, help="optimiser steps")

@@ -8,13 +8,13 @@ import shutil
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reshift.benchmark.inputs import inputs_hash
-from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, load_preset, preset_names
+from reshift.benchmark.preset import Preset, load_preset, preset_names
+from reshift.benchmark.request import RUNS, UsageError, device_of, preset_of, run_path, run_store
 from reshift.results.leaderboard import write_boards
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.store import PLAN_FILE, RunStore, Status
@@ -24,17 +24,12 @@ if TYPE_CHECKING:
     from reshift.benchmark.executor import Workers
     from reshift.benchmark.worker import Job
 
-RUNS = Path("runs")
 AUDITS = Path("audits")
-
-
-class UsageError(ValueError):
-    """A request that cannot be met as asked; one line with the remedy."""
 
 
 def run(args: Namespace) -> int:
     """Plan what is missing, compute it, write and print the boards. 0 when every cell has a record, else 1."""
-    preset, name = _preset(args)
+    preset, name = preset_of(args)
     store = RunStore(RUNS / (args.run or name))
     plan = _plan(store, preset)
     for dataset, board, reason in plan.skipped:
@@ -55,7 +50,7 @@ def run(args: Namespace) -> int:
 
 def status(args: Namespace) -> int:
     """Cells done, running, failed and pending, and why the failed ones failed."""
-    store = _store(args.run)
+    store = run_store(args.run)
     plan = store.read_plan()
     cells = [c for c in plan.cells if not c.not_applicable]
     found = store.statuses(c.id for c in cells)
@@ -72,7 +67,7 @@ def status(args: Namespace) -> int:
 
 def board(args: Namespace) -> int:
     """Write the boards of a run again from its records, and print them."""
-    store = _store(args.run)
+    store = run_store(args.run)
     print(terminal_table(write_boards(store.path)))
     return 0
 
@@ -81,14 +76,14 @@ def publish(args: Namespace) -> int:
     """Send the boards to Weights & Biases."""
     from reshift.results.publish import publish as send
 
-    print(send(_store(args.run).path, args.project, mode=args.mode, entity=args.entity))
+    print(send(run_store(args.run).path, args.project, mode=args.mode, entity=args.entity))
     return 0
 
 
 def merge(args: Namespace) -> int:
     """Copy finished cells of other folders into RUN, to share work between machines; a new RUN takes their plan."""
-    sources = [_store(other) for other in args.others]
-    target = RunStore(_path(args.run))
+    sources = [run_store(other) for other in args.others]
+    target = RunStore(run_path(args.run))
     if not (target.path / PLAN_FILE).exists():
         target.write_plan(sources[0].read_plan())
     wanted = {c.id for c in target.read_plan().cells}
@@ -110,7 +105,7 @@ def merge(args: Namespace) -> int:
 
 def clean(args: Namespace) -> int:
     """Delete a run folder."""
-    store = _store(args.run)
+    store = run_store(args.run)
     shutil.rmtree(store.path)
     print(f"deleted {store.path}")
     return 0
@@ -161,7 +156,7 @@ def check_data(args: Namespace) -> int:
     from reshift.benchmark.world import World
     from reshift.datamodules.overview_sheet import overview_sheet
 
-    preset, _ = _preset(args)
+    preset, _ = preset_of(args)
     world = World(preset)
     for place in world.places():
         print("\n".join(data_report(place, world, args.features)))
@@ -175,7 +170,7 @@ def audit(args: Namespace) -> int:
     """Rank the labels of a data set by how likely they are wrong, or measure how well models find injected ones."""
     if not (args.models or args.preset):
         raise UsageError("name the models that judge the labels, e.g. --models gaussian logistic_probe")
-    preset, name = _preset(args)
+    preset, name = preset_of(args)
     # Where labels are corrected already, the corrected ones are judged.
     preset = replace(preset, datasets=[d for d in preset.datasets if d.corrections or not args.corrections])
     import torch
@@ -185,7 +180,7 @@ def audit(args: Namespace) -> int:
     from reshift.benchmark.audit_separation import SEPARATION_FILE, measure_separation
     from reshift.benchmark.world import World
 
-    device = torch.device(_device(args.device))
+    device = torch.device(device_of(args.device))
     if args.separation:
         folder = args.out or AUDITS / name
         for line in measure_separation(World(preset), folder, folds=args.folds, repeats=args.repeats, device=device):
@@ -223,39 +218,6 @@ def check_model(args: Namespace) -> int:
     return 0 if all(finding.ok for finding in findings) else 1
 
 
-def _preset(args: Namespace) -> tuple[Preset, str]:
-    if not (args.preset or args.manifest or args.dataset):
-        raise UsageError(
-            "give --preset NAME, --manifest CSV or --dataset NAME; `reshift list presets` and `reshift list datasets` "
-            "show what there is"
-        )
-    # Preset manifest runs every protocol that the columns of any data set carry.
-    preset, name = load_preset(args.preset or "manifest"), Path(args.preset or args.manifest or args.dataset).stem
-    if args.dataset:
-        preset = replace(preset, datasets=[DatasetSpec(_absolute(args.dataset), args.dataset_args)])
-    if args.manifest:
-        preset = replace(preset, datasets=[DatasetSpec("manifest", {"csv": str(args.manifest)})])
-    if args.data_root:
-        # Roots that a preset names lie below it: one folder may hold several data sets.
-        below = [{**d.args, "root": str(args.data_root / d.args.get("root", ""))} for d in preset.datasets]
-        preset = replace(preset, datasets=[replace(d, args=a) for d, a in zip(preset.datasets, below, strict=True)])
-    if args.corrections:
-        corrected = [replace(d, corrections=str(args.corrections)) for d in preset.datasets]
-        preset = replace(preset, datasets=[*preset.datasets, *corrected])
-    if args.models:
-        preset = replace(preset, models=_chosen_models(preset, args.models))
-    if args.protocols:
-        known = {p.name or p.use: p for p in preset.protocols}
-        for wanted in args.protocols:
-            if wanted not in known:
-                raise UsageError(f"no protocol {wanted!r} in this preset; it has {', '.join(known)}")
-        preset = replace(preset, protocols=[known[w] for w in args.protocols])
-    if args.weights:
-        preset = replace(preset, models=[_with_weights(spec, args.weights) for spec in preset.models])
-    chosen = {"seeds": args.seeds, "size": args.size, "steps": args.steps}
-    return replace(preset, **{key: value for key, value in chosen.items() if value}), name
-
-
 def _run_command(args: Namespace, corrections: Path) -> str:
     """The run that shows the boards of this data set before and after its corrections."""
     asked = {"preset": args.preset, "manifest": args.manifest, "dataset": args.dataset, "data-root": args.data_root}
@@ -263,29 +225,6 @@ def _run_command(args: Namespace, corrections: Path) -> str:
     if args.dataset_args:
         words += ["--dataset-args", json.dumps(args.dataset_args)]
     return shlex.join(["reshift", "run", *words, "--corrections", str(corrections)])
-
-
-def _with_weights(spec: ModelSpec, weights: str) -> ModelSpec:
-    """The spec with these backbone weights, its ranker's included; models without a backbone stay."""
-
-    def weighted(args: dict[str, Any]) -> dict[str, Any]:
-        return {**args, "weights": weights} if "backbone" in args or "weights" in args else args
-
-    search = spec.cross_fit
-    if search and search.ranker:
-        search = replace(search, ranker=replace(search.ranker, args=weighted(search.ranker.args)))
-    return replace(spec, args=weighted(spec.args), cross_fit=search)
-
-
-def _chosen_models(preset: Preset, wanted: Sequence[str]) -> list[ModelSpec]:
-    rows = {m.name or m.use: m for m in preset.models}
-    return [rows.get(name) or ModelSpec(use=_absolute(name)) for name in wanted]
-
-
-def _absolute(name: str) -> str:
-    """`file.py:Class` with an absolute path, since workers may stand elsewhere."""
-    where, colon, cls = name.rpartition(":")
-    return f"{Path(where).resolve()}:{cls}" if colon and where.endswith(".py") else name
 
 
 def _plan(store: RunStore, preset: Preset) -> Plan:
@@ -315,7 +254,7 @@ def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCel
 
     if args.shared or args.executor != "local":
         store.share()
-    device = _device(args.device) if args.executor == "local" else _device_elsewhere(args)
+    device = device_of(args.device) if args.executor == "local" else _device_elsewhere(args)
     job = Job(store.path.resolve(), preset, device, args.keep_weights)
     workers = _workers(job, args)
     groups = bundles(cells)
@@ -351,29 +290,9 @@ def _device_elsewhere(args: Namespace) -> str:
     return "cuda" if args.device == "cuda" or args.gpu_share else "cpu"
 
 
-def _device(wanted: str) -> str:
-    import torch
-
-    device = wanted if wanted != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda, but torch sees no GPU; use --device cpu or auto")
-    return device
-
-
 def _dry_run(plan: Plan, open_cells: list[PlannedCell]) -> int:
     for cell in plan.cells:
         state = cell.not_applicable or ("to compute" if cell in open_cells else "done")
         print(f"{cell.id}  {cell.protocol}/{cell.split}  {cell.model}  seed {cell.seed}  {state}")
     print(f"{len(open_cells)} cells to compute, nothing was written")
     return 0
-
-
-def _path(run: str) -> Path:
-    return Path(run) if Path(run).is_dir() or len(Path(run).parts) > 1 else RUNS / run
-
-
-def _store(run: str) -> RunStore:
-    path = _path(run)
-    if not (path / PLAN_FILE).exists():
-        raise UsageError(f"{run}: neither a run folder nor a name under {RUNS}/")
-    return RunStore(path)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from conftest import write_parts
 from scipy.stats import spearmanr
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from reshift.benchmark.cli import main
 from reshift.benchmark.planning import make_plan
 from reshift.benchmark.preset import DatasetSpec, Precision, PresetError, load_preset, parse_preset
 from reshift.benchmark.training import PhasedTraining
 from reshift.models.base import Batch, InspectionModule, TrainingInfo
 from reshift.models.differnet import DifferNet
+from reshift.results.scores_file import score_names
+from reshift.results.store import RunStore
 
 TINY = Path(__file__).parent / "tiny.yaml"
 CPU = torch.device("cpu")
@@ -125,3 +131,33 @@ def test_another_precision_is_refused() -> None:
     }
     with pytest.raises(PresetError, match="precision"):
         parse_preset(raw, "mine")
+
+
+TILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "magnetic_tiles"
+
+
+@pytest.mark.heavy  # the features of 21,504 pictures and two trainings: minutes
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(not TILES.is_dir(), reason=f"{TILES} is not on this machine")
+def test_on_the_tiles_a_flow_trained_in_bf16_stays_within_half_a_point_of_auroc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    preset = files("reshift.benchmark").joinpath("presets/tiles.yaml").read_text(encoding="utf-8")
+    text = preset.replace("../shared", str(TILES.parents[1]))
+    monkeypatch.setenv("RESHIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    found = []
+    for precision in ("fp32", "bf16"):
+        path = tmp_path / f"{precision}.yaml"
+        path.write_text(text + f"precision: {precision}\n", encoding="utf-8")
+        chosen = ["--models", "differnet", "--protocols", "in_distribution", "--seeds", "0", "--data-root", str(TILES)]
+        assert main(["run", "--preset", str(path), "--run", precision, *chosen]) == 0
+        store = RunStore(tmp_path / "runs" / precision)
+        _, scores = store.read(store.read_plan().cells[0].id)
+        found.append(scores[scores["role"] == "test"].set_index("sample"))
+    exact, rough = found[0], found[1].loc[found[0].index]
+    name = "score:" + score_names(exact)[0]
+    assert not np.array_equal(exact[name], rough[name])
+    moved = roc_auc_score(rough["label"], rough[name]) - roc_auc_score(exact["label"], exact[name])
+    assert abs(moved) < 0.005
+    assert spearmanr(exact[name], rough[name]).statistic > 0.995
