@@ -29,7 +29,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -54,11 +54,16 @@ setup: $(STAMP) ## Make .venv from the pinned versions
 bundle: $(STAMP) ## Pack what OFFLINE=bundle.tar needs (BUNDLE=tar, WEIGHTS="name ..." or none, DATA="folder ...")
 	$(BIN)/python -m reshift.benchmark.bundle.pack "$(BUNDLE)" --lock requirements.lock --weights $(WEIGHTS) --data $(DATA)
 
-benchmark: $(STAMP) ## Train every model on every split of preset quick; boards in runs/quick/leaderboards
+benchmark: $(STAMP) ## Train every model on every split of preset quick; boards and report in runs/quick
 	$(BIN)/reshift run --preset quick --workers $(WORKERS)
+	$(BIN)/reshift report quick
 
 test: $(STAMP) ## All tests (at most 15 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 -m "not heavy"
+	$(BIN)/python -m pytest -n 2 -m "not heavy and not browser"
+
+test-browser: $(STAMP) ## The report in a real browser (Debian's chromium, fetched where it is missing and may be)
+	command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && timeout 300 sh -c 'apt-get update -qq && apt-get install -yqq chromium'; } || true
+	$(BIN)/python -m pytest -m browser -rs
 
 test-heavy: $(STAMP) ## Kill-and-resume, worker-count identity and installation without a network, whole
 	$(BIN)/python -m pytest -m heavy --timeout 5400

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from reshift.benchmark import commands, sharing_commands
+from reshift.benchmark import commands, report_command, sharing_commands
 from reshift.benchmark.deploy import commands as deploy_commands
 from reshift.benchmark.request import add_source
 from reshift.splits.samples import TableError
@@ -179,6 +179,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     model.add_argument("model", help="short name, pkg.mod:Class or file.py:Class")
     model.add_argument("--args", type=dict, default={}, help="its arguments, as YAML or JSON")
 
+    report_command.add_commands(add)
     sharing_commands.add_commands(add)
     deploy_commands.add_commands(add)
     return parser, actions

@@ -64,7 +64,7 @@ def risk_coverage_bytes(
         for place in family:
             for name in place.planned:
                 scored = place.models.get(name)
-                by_split[name, place.split].append(None if scored is None else _curve(scored, place.evaluations[name]))
+                by_split[name, place.split].append(None if scored is None else curve(scored, place.evaluations[name]))
         for (name, split), curves in sorted(by_split.items()):
             found = [curve for curve in curves if curve is not None]
             full = len(found) == len(curves)
@@ -74,7 +74,7 @@ def risk_coverage_bytes(
     return csv_bytes(COLUMNS, lines) if lines else None
 
 
-def _curve(scored: ScoredUnits, evaluation: Evaluation) -> Floats | None:
+def curve(scored: ScoredUnits, evaluation: Evaluation) -> Floats | None:
     """AURC, then the risk at every coverage; None where validation supports no threshold."""
     threshold = thresholds(scored, evaluation.score_name).get(GOOD_QUANTILE)
     if threshold is None:
