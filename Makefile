@@ -29,7 +29,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-browser test-heavy lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -67,6 +67,9 @@ test-browser: $(STAMP) ## The report in a real browser (Debian's chromium, fetch
 
 test-heavy: $(STAMP) ## Kill-and-resume, worker-count identity and installation without a network, whole
 	$(BIN)/python -m pytest -m heavy --timeout 5400
+
+api: $(STAMP) ## API reference from the docstrings: build/api/index.html
+	$(BIN)/python -m pdoc -d google --no-show-source -o build/api reshift
 
 lint: $(STAMP) ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+import reshift
 from reshift.benchmark import commands, report_command, sharing_commands
 from reshift.benchmark.deploy import commands as deploy_commands
 from reshift.benchmark.request import add_source
@@ -26,6 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nstopped; finished cells are kept, the same command goes on from there", file=sys.stderr)
         return EXIT["interrupted"]
+    except BrokenPipeError:
+        # The reader, `head` say, has seen enough; what is still buffered goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT["ok"]
     except (ValueError, TableError, FileNotFoundError, PermissionError, OSError, RuntimeError) as error:
         print(f"reshift {args.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT["bad request"]
@@ -35,7 +41,9 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     """The parser and what each command calls."""
     parser = ArgumentParser(
         prog="reshift",
-        description="Benchmark visual quality inspection on parts, defects and labels a model has not seen.",
+        description="Benchmark visual quality inspection on parts, defects and labels a model has not seen. "
+        "Begin with: reshift run --preset quick; reshift report quick; reshift run --manifest photos/manifest.csv",
+        version=f"reshift {reshift.__version__}",
         allow_abbrev=False,
     )
     commands_of = parser.add_subcommands(required=True, dest="command")
@@ -80,7 +88,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "--shared", action="store_true", help="several machines run this command on one folder; ray and slurm imply it"
     )
     run.add_argument("--keep-weights", choices=["none", "best"], default="best", help="of models under 20 MB")
-    run.add_argument("--dry-run", action="store_true", help="list the cells and stop")
+    run.add_argument("--dry-run", action="store_true", help="list the cells and what they should cost, and stop")
 
     for name, action, text in (
         ("status", commands.status, "cells done, running, failed and pending, and why they failed"),

@@ -36,7 +36,7 @@ def run(args: Namespace) -> int:
         print(f"skipped  {board} on {dataset}: {reason}")
     open_cells = [c for c in plan.cells if not c.not_applicable and store.status(c.id) is not Status.DONE]
     if args.dry_run:
-        return _dry_run(plan, open_cells)
+        return _dry_run(store, plan, open_cells, args)
     store.write_plan(plan)
     if open_cells:
         _compute(store, preset, plan, open_cells, args)
@@ -290,9 +290,13 @@ def _device_elsewhere(args: Namespace) -> str:
     return "cuda" if args.device == "cuda" or args.gpu_share else "cpu"
 
 
-def _dry_run(plan: Plan, open_cells: list[PlannedCell]) -> int:
+def _dry_run(store: RunStore, plan: Plan, open_cells: list[PlannedCell], args: Namespace) -> int:
+    from reshift.benchmark.dry_run import expected_cost
+
     for cell in plan.cells:
         state = cell.not_applicable or ("to compute" if cell in open_cells else "done")
         print(f"{cell.id}  {cell.protocol}/{cell.split}  {cell.model}  seed {cell.seed}  {state}")
+    device = device_of(args.device) if args.executor == "local" else _device_elsewhere(args)
+    print("\n".join(expected_cost(store, open_cells, device, args.workers or 1)))
     print(f"{len(open_cells)} cells to compute, nothing was written")
     return 0

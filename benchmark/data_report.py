@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from reshift.benchmark.catalog import LookupFailure, build, full_arguments
 from reshift.benchmark.cell_data import picture_features
+from reshift.benchmark.frozen_network import frozen_network
 from reshift.benchmark.world import Place, World
 from reshift.datamodules.check_data import check_data
 from reshift.datamodules.near_duplicates import NearDuplicates, alike_by_features, alike_by_hash
@@ -40,13 +40,7 @@ def data_report(place: Place, world: World, features: str | None = None) -> list
 
 
 def _alike_by_network(place: Place, world: World, wanted: str) -> NearDuplicates:
-    rows = {name: (spec, cls) for name, spec, cls in world.models()}
-    if wanted not in rows:
-        raise LookupFailure(f"--features {wanted}: this preset has {', '.join(rows)}")
-    spec, cls = rows[wanted]
-    extractor = build(cls, full_arguments(cls, spec.args, f"model {wanted}")).extractor()
-    if extractor is None:
-        raise LookupFailure(f"--features {wanted}: this model has no frozen network; take one such as gaussian")
+    extractor = frozen_network(world.preset, wanted)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     progress = StderrProgress(f"{place.dataset.name}: features")
     features = picture_features(place.dataset, world.preset.size, extractor, device, progress)

@@ -79,7 +79,9 @@ def preset_of(args: Namespace) -> tuple[Preset, str]:
 
 def run_path(run: str) -> Path:
     """The folder of a run given by its name under runs/ or by a path."""
-    return Path(run) if Path(run).is_dir() or len(Path(run).parts) > 1 else RUNS / run
+    given = Path(run)
+    # Not any folder of that name: pictures in `photos` and a run called `photos` after them are common.
+    return given if (given / PLAN_FILE).exists() or len(given.parts) > 1 else RUNS / run
 
 
 def run_store(run: str) -> RunStore:

@@ -137,18 +137,24 @@ def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, lines: list[str
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
-def test_overlays_are_drawn_for_every_picture_by_models_with_maps(finished: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("model", ["differnet", "classifier"])  # by its anomaly maps; by what moved its score
+def test_overlays_are_drawn_for_every_picture(model: str, finished: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos" / "below"
     photos.mkdir(parents=True)
     shutil.copy("photos/p002_0.png", photos / "a.png")
     shutil.copy("photos/p000_0.png", photos / "a.jpg")
     asked = inspect_arguments(
-        refitted(finished, "differnet"), tmp_path / "photos", overlays=tmp_path / "seen", out=tmp_path / "x.csv"
+        refitted(finished, model), tmp_path / "photos", overlays=tmp_path / "seen", out=tmp_path / "x.csv"
     )
     assert inspect(asked) == 0
     assert sorted(p.name for p in (tmp_path / "seen" / "below").iterdir()) == ["a.jpg.png", "a.png.png"]
+
+
+def test_overlays_are_refused_of_a_model_without_a_network_to_look_into(finished: Path, tmp_path: Path) -> None:
+    asked = inspect_arguments(refitted(finished, "two_faced"), finished / "photos", overlays=tmp_path / "none")
+    asked.model_class = f"{finished / 'own_model.py'}:TwoFaced"
     with pytest.raises(DataError, match="draws no anomaly maps"):
-        inspect(inspect_arguments(refitted(finished, "gaussian"), tmp_path / "photos", overlays=tmp_path / "none"))
+        inspect(asked)
 
 
 def test_an_overlay_is_orange_where_the_map_is_high_and_grey_elsewhere(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Commands that put a model of a finished run to use: refit, export, inspect and trace."""
+"""Commands that put a model of a finished run to use: refit, export, inspect, trace and monitor."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEPLOYED = Path("deployed")
 
 
 def add_commands(add: Subcommands) -> None:
-    """refit, export, inspect, trace."""
+    """refit, export, inspect, trace, monitor."""
     refitted = add(
         "refit",
         refit,
@@ -69,6 +69,31 @@ def add_commands(add: Subcommands) -> None:
         "reshift trace deployed/tiles-classifier model.onnx",
     )
     traced.add_argument("models", nargs="+", type=Path, help="folders of `reshift refit`, or .onnx files")
+
+    watched = add(
+        "monitor",
+        monitor,
+        "whether new pictures are still of the kind a model was judged on; exit code 1 where re-training is due",
+        "reshift monitor deployed/tiles-gaussian photos --reference tiles --preset tiles --data-root DIR",
+    )
+    watched.add_argument("model", type=Path, help="folder of `reshift refit`, or .onnx file of `reshift export`")
+    watched.add_argument("images", type=Path, help="folder of new pictures, one a part (see --parts)")
+    watched.add_argument("--reference", required=True, help="the run it was refitted from: name under runs/, or a path")
+    add_source(watched)
+    watched.add_argument(
+        "--baseline",
+        type=Path | None,
+        default=None,
+        help="CSV of `reshift inspect` by this model to compare scores with",
+    )
+    watched.add_argument(
+        "--features", type=str | None, default=None, help="model of the preset whose frozen network compares pictures"
+    )
+    watched.add_argument(
+        "--parts", type=Path | None, default=None, help="CSV image,part,view for models that see all views of a part"
+    )
+    add_model_class(watched)
+    watched.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
 
 
 def add_model_class(parser: ArgumentParser) -> None:
@@ -152,6 +177,13 @@ def trace(args: Namespace) -> int:
         for line in trace_lines(model):
             print(_printable(line))
     return 0
+
+
+def monitor(args: Namespace) -> int:
+    """Compare new pictures with those a model was judged on; 1 where re-training is due."""
+    from reshift.benchmark.monitor import monitor as compare
+
+    return compare(args)
 
 
 def _printable(line: str) -> str:

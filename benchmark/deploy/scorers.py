@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from reshift.benchmark.deploy.model_file import ModelFile
+from reshift.benchmark.explain import attribution_map
 from reshift.benchmark.training import to_device
 from reshift.datamodules.feature_cache import BATCH
 from reshift.datamodules.image_cache import CachedImages
@@ -53,17 +54,25 @@ class TorchScorer:
         return np.concatenate(found)
 
     def maps(self, images: CachedImages, slots: Slots) -> NDArray[np.float32] | None:
-        """Anomaly maps of the rows, (R, H, W); None from a model that gives none or works on parts."""
+        """Anomaly maps of the rows, (R, H, W), or where a model has none, attribution maps of its score.
+
+        None for a model that works on parts, or that has neither.
+        """
         if self.module.views != "one":
             return None
         found = []
         source = ImageSource(images, None, None, 0)
         with torch.no_grad():
             for some in _pieces(slots, self.batch_size):
-                batch = self._described(images, some, 1) | {"image": source.scoring(some, 1)[:, 0]}
+                batch = to_device(
+                    self._described(images, some, 1) | {"image": source.scoring(some, 1)[:, 0]}, self.device
+                )
+                maps: Tensor | None
                 try:
-                    maps = self.module.anomaly_map(to_device(batch, self.device))
+                    maps = self.module.anomaly_map(batch)
                 except NotImplementedError:
+                    maps = attribution_map(self.module, batch)
+                if maps is None:
                     return None
                 found.append(maps.float().cpu().numpy())
         return np.concatenate(found)
