@@ -88,6 +88,8 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "--shared", action="store_true", help="several machines run this command on one folder; ray and slurm imply it"
     )
     run.add_argument("--keep-weights", choices=["none", "best"], default="best", help="of models under 20 MB")
+    run.add_argument("--live", type=str | None, default=None, help="Weights & Biases project to log to as cells finish")
+    run.add_argument("--live-mode", choices=["online", "offline"], default="online")
     run.add_argument("--dry-run", action="store_true", help="list the cells and what they should cost, and stop")
 
     for name, action, text in (
@@ -107,6 +109,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
     publish.add_argument("--project", required=True)
     publish.add_argument("--entity", type=str | None, default=None)
     publish.add_argument("--mode", choices=["online", "offline"], default="online")
+    publish.add_argument("--cells", action="store_true", help="also a run for each cell, with its curve (seconds each)")
 
     merge = add(
         "merge",

@@ -76,7 +76,12 @@ def publish(args: Namespace) -> int:
     """Send the boards to Weights & Biases."""
     from reshift.results.publish import publish as send
 
-    print(send(run_store(args.run).path, args.project, mode=args.mode, entity=args.entity))
+    folder = run_store(args.run).path
+    print(send(folder, args.project, mode=args.mode, entity=args.entity))
+    if args.cells:
+        from reshift.results.publish_cells import publish_cells
+
+        print(publish_cells(folder, args.project, mode=args.mode, entity=args.entity))
     return 0
 
 
@@ -263,7 +268,14 @@ def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCel
     applicable = sum(not c.not_applicable for c in plan.cells)
     where = f"with {args.workers or 1} workers" if args.executor == "local" else f"by {args.executor}"
     print(f"{len(cells)} of {applicable} cells to compute on {device} {where}", file=sys.stderr)
-    run_cells(job, groups, RunProgress(cells, applicable - len(cells), max(1, workers.slots)), workers)
+    done, slots = applicable - len(cells), max(1, workers.slots)
+    if args.live:
+        from reshift.benchmark.live_log import LiveLog
+
+        progress: RunProgress = LiveLog(cells, done, slots, store.path, args.live, args.live_mode)
+    else:
+        progress = RunProgress(cells, done, slots)
+    run_cells(job, groups, progress, workers)
 
 
 def _workers(job: Job, args: Namespace) -> Workers:

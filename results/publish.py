@@ -5,32 +5,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from reshift.results.atomic_write import write_atomically
 from reshift.results.leaderboard import FOLDER
-from reshift.results.wandb_file import is_finished
+from reshift.results.wandb_run import Mode, PublishError, close_run, open_run
 
 RECEIPTS = "published.json"
-INIT_SECONDS = 15.0
-EXIT_SECONDS = 30.0
+REPORT = Path("report", "index.html")
 
 _NAMES = ("dataset", "model", "protocol", "split", "group", "threshold", "parameter")
 """Columns of names, which stay text however much a name looks like a number."""
 
 
-class PublishError(RuntimeError):
-    """Nothing was published; one line with the reason and the remedy."""
-
-
-def publish(
-    run_dir: Path, project: str, mode: Literal["online", "offline"] = "online", entity: str | None = None
-) -> str:
-    """Send `leaderboards/*.csv` of a run folder to Weights & Biases, once.
+def publish(run_dir: Path, project: str, mode: Mode = "online", entity: str | None = None) -> str:
+    """Send `leaderboards/*.csv` of a run folder to Weights & Biases, once, with its report where there is one.
 
     The run's id is the hash of the boards (`cost.csv` apart, whose times differ from machine to machine), so the same
     boards always are the same run. `published.json` in the run folder keeps a receipt; with it nothing is sent again.
@@ -48,13 +39,12 @@ def publish(
         raise PublishError(f"{run_dir / FOLDER}: no boards; run `reshift board {run_dir}` first")
     digest = boards_hash(boards)
     wanted = {"boards": digest, "project": project, "entity": entity or "", "mode": mode}
-    receipts = _receipts(run_dir / RECEIPTS)
-    for receipt in receipts:
+    found = receipts(run_dir)
+    for receipt in found:
         if wanted.items() <= receipt.items():
             return f"already published as {receipt['place']}; the boards have not changed since"
     place = _send(run_dir, boards, digest, project, mode, entity)
-    receipts.append({**wanted, "place": place})
-    write_atomically(run_dir / RECEIPTS, (json.dumps(receipts, indent=1, sort_keys=True) + "\n").encode())
+    write_receipts(run_dir, [*found, {**wanted, "place": place}])
     if mode == "offline":
         return f"written to {place}; send it with `wandb sync {place}`"
     return f"published as {place}"
@@ -93,7 +83,13 @@ def _typed(kind: type[str] | type[int] | type[float], text: str) -> str | int | 
     return kind(text) if text or kind is str else None
 
 
-def _receipts(path: Path) -> list[dict[str, str]]:
+def receipts(run_dir: Path) -> list[dict[str, str]]:
+    """What was sent from a run folder before.
+
+    Raises:
+        PublishError: the file is damaged.
+    """
+    path = run_dir / RECEIPTS
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -103,61 +99,32 @@ def _receipts(path: Path) -> list[dict[str, str]]:
     return list(found)
 
 
-def _send(run_dir: Path, boards: list[Path], digest: str, project: str, mode: str, entity: str | None) -> str:
-    # Imported here: wandb takes over a second to import, and nothing else needs it.
+def write_receipts(run_dir: Path, found: Sequence[dict[str, str]]) -> None:
+    """Keep what was sent from a run folder."""
+    write_atomically(run_dir / RECEIPTS, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+
+
+def _send(run_dir: Path, boards: list[Path], digest: str, project: str, mode: Mode, entity: str | None) -> str:
+    run = open_run(run_dir, project, mode, entity, id=digest[:16], name=run_dir.resolve().name, job_type="leaderboards")
+    _log(run, boards, digest, run_dir / REPORT)
+    return close_run(run, mode)
+
+
+def _log(run: Any, boards: list[Path], digest: str, report: Path) -> None:
+    """Tables show at most wandb's 10,000 rows; the artifact holds every file whole."""
     import wandb
 
-    if mode == "online":
-        _check_login(wandb)
-    settings = wandb.Settings(
-        init_timeout=INIT_SECONDS, silent=True, console="off", disable_git=True, save_code=False, x_disable_stats=True
-    )
-    try:
-        run = wandb.init(
-            project=project,
-            entity=entity,
-            mode="offline" if mode == "offline" else "online",
-            id=digest[:16],
-            name=run_dir.resolve().name,
-            job_type="leaderboards",
-            dir=str(run_dir),
-            resume="allow",
-            settings=settings,
-        )
-    except (wandb.errors.Error, OSError) as error:
-        raise PublishError(f"Weights & Biases: {_line(error)}; check the network, or use --mode offline") from error
-    _log(wandb, run, boards, digest)
-    run.finish()
-    if mode == "online":
-        return str(run.url)
-    return str(_finished_folder(Path(run.settings.sync_file)))
-
-
-def _check_login(wandb: Any) -> None:
-    # Without a key wandb would ask at the terminal, or wait: look first.
-    try:
-        known = wandb.login(prompt=False)
-    except (wandb.errors.Error, OSError) as error:
-        raise PublishError(f"Weights & Biases: {_line(error)}; check key and network, or use --mode offline") from error
-    if not known:
-        where = os.environ.get("WANDB_BASE_URL", "")
-        raise PublishError(
-            f"no Weights & Biases key{f' for {where}' if where else ''}; run `wandb login`, set WANDB_API_KEY, or use "
-            f"--mode offline"
-        )
-
-
-def _log(wandb: Any, run: Any, boards: list[Path], digest: str) -> None:
-    """Tables show at most wandb's 10,000 rows; the artifact holds every file whole."""
     artifact = wandb.Artifact(f"leaderboards-{run.name}", type="leaderboards", metadata={"boards": digest})
     tables: dict[str, Any] = {}
     for path in boards:
         artifact.add_file(str(path), name=path.name)
         columns, rows = table_of(path)
-        tables[f"boards/{path.stem}"] = wandb.Table(columns=columns, data=rows, allow_mixed_types=True)
+        tables[f"boards/{path.stem}"] = wandb.Table(columns=[*columns], data=[*rows], allow_mixed_types=True)
         if path.stem == "overall":
             headline = {_name(dict(zip(columns, row, strict=True))): row[columns.index("mean")] for row in rows}
             run.summary.update({key: value for key, value in headline.items() if value is not None})
+    if report.is_file():
+        tables["report"] = wandb.Html(str(report), inject=False)
     run.log(tables)
     run.log_artifact(artifact)
 
@@ -166,16 +133,3 @@ def _name(row: dict[str, Any]) -> str:
     fields = [str(row[f]) for f in ("dataset", "protocol", "model", "level", "metric", "threshold", "split") if row[f]]
     # A dot would nest the key in wandb's summary.
     return "/".join(fields).replace(".", "_")
-
-
-def _finished_folder(file: Path) -> Path:
-    end = time.monotonic() + EXIT_SECONDS
-    while not is_finished(file):
-        if time.monotonic() > end:
-            raise PublishError(f"{file}: still incomplete after {EXIT_SECONDS:.0f} s; delete its folder and try again")
-        time.sleep(0.1)
-    return file.parent
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".;")

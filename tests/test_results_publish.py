@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from reshift.benchmark.live_log import LiveLog
 from reshift.results import publish as module
-from reshift.results.publish import PublishError, publish
+from reshift.results.plan import PlannedCell
+from reshift.results.publish import publish
+from reshift.results.publish_cells import publish_cells
+from reshift.results.store import RunStore
 from reshift.results.wandb_file import read_wandb_file
+from reshift.results.wandb_run import PublishError
 
+COMMITTED = Path(__file__).parents[1] / "results" / "leaderboards" / "tiles"
 HEADER = (
     "dataset,model,protocol,split,group,level,metric,threshold,n_seeds,n_parts,mean,"
     "seed_low,seed_high,part_low,part_high,coverage\n"
@@ -80,6 +89,66 @@ def test_the_same_boards_are_published_once(run: Path) -> None:
     (run / "leaderboards" / "cost.csv").write_text("dataset\n")
     assert "wandb sync" in publish(run, "inspection", mode="offline")
     assert len(list(run.glob("wandb/offline-run-*/*.wandb"))) == 2
+
+
+def test_the_report_goes_with_the_boards(run: Path) -> None:
+    (run / "report").mkdir()
+    (run / "report" / "index.html").write_text("<p>all of it</p>")
+    publish(run, "inspection", mode="offline")
+    (media,) = run.glob("wandb/offline-run-*/files/media/html/*.html")
+    assert media.read_text() == "<p>all of it</p>"
+
+
+@pytest.fixture
+def computed(run: Path) -> tuple[Path, PlannedCell]:
+    """A run folder that holds one trained cell of a committed board, and that cell."""
+    committed = RunStore(COMMITTED)
+    plan = committed.read_plan()
+    cell = next(c for c in plan.cells if c.model == "classifier" and not c.not_applicable)
+    RunStore(run).write_plan(replace(plan, cells=(cell,)))
+    shutil.copytree(committed.folder(cell.id), RunStore(run).folder(cell.id))
+    return run, cell
+
+
+def logged(file: Path) -> list[dict[str, Any]]:
+    """The history of an offline run, a dict a step."""
+    return [
+        {".".join(i.nested_key) or i.key: json.loads(i.value_json) for i in r.history.item}
+        for r in read_wandb_file(file)
+        if r.WhichOneof("record_type") == "history"
+    ]
+
+
+def test_a_cell_is_a_run_with_its_configuration_and_curve_and_is_sent_once(computed: tuple[Path, PlannedCell]) -> None:
+    run, cell = computed
+    assert publish_cells(run, "inspection", mode="offline") == "1 cells published in group run"
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    started = next(r.run for r in read_wandb_file(file) if r.WhichOneof("record_type") == "run")
+    assert (started.run_id, started.run_group) == (cell.id, "run")
+    config = {i.key: json.loads(i.value_json) for i in started.config.update}
+    assert config["budget"] == cell.identity["budget"]
+    record, _ = RunStore(run).read(cell.id)
+    assert record.training is not None
+    curve = [[step["_step"], step["validation_loss"]] for step in logged(file)]
+    assert curve == record.training["validation_losses"]
+    assert publish_cells(run, "inspection", mode="offline") == "0 cells published in group run"
+
+
+def test_live_logging_follows_the_cells_and_never_stops_them(
+    computed: tuple[Path, PlannedCell], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, cell = computed
+    live = LiveLog([cell], 3, 1, run, "inspection", "offline")
+    live.finished(cell.id, 12.5)
+    live.close()
+    (file,) = run.glob("wandb/offline-run-*/run-*.wandb")
+    (step,) = logged(file)
+    assert (step["cells/done"], step["cells/failed"], step["seconds/classifier"]) == (4, 0, 12.5)
+    broken = LiveLog([cell], 3, 1, run, "inspection", "offline")
+    broken.log.finish()  # from here on wandb refuses to log
+    broken.finished(cell.id, 1.0)
+    broken.close()
+    assert broken.done == 4 and "live logging ended" in capsys.readouterr().err
 
 
 def test_no_key_is_said_at_once(run: Path) -> None:
