@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reshift.benchmark.inputs import inputs_hash
 from reshift.benchmark.preset import Preset, load_preset, preset_names
 from reshift.benchmark.request import RUNS, UsageError, device_of, preset_of, run_path, run_store
+from reshift.datamodules.progress import StderrProgress
 from reshift.results.leaderboard import write_boards
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.store import PLAN_FILE, RunStore, Status
@@ -40,7 +41,7 @@ def run(args: Namespace) -> int:
     store.write_plan(plan)
     if open_cells:
         _compute(store, preset, plan, open_cells, args)
-    print(terminal_table(write_boards(store.path)))
+    print(terminal_table(write_boards(store.path, StderrProgress("boards"))))
     left = [c for c in plan.cells if not c.not_applicable and store.status(c.id) is not Status.DONE]
     print(f"boards: {store.path / 'leaderboards'}")
     if left:
@@ -68,7 +69,7 @@ def status(args: Namespace) -> int:
 def board(args: Namespace) -> int:
     """Write the boards of a run again from its records, and print them."""
     store = run_store(args.run)
-    print(terminal_table(write_boards(store.path)))
+    print(terminal_table(write_boards(store.path, StderrProgress("boards"))))
     return 0
 
 
@@ -104,7 +105,7 @@ def merge(args: Namespace) -> int:
             target.take(cell.id, source)
             copied += 1
         print(f"{source.path}: {copied} cells copied")
-    write_boards(target.path)
+    write_boards(target.path, StderrProgress("boards"))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -32,6 +32,9 @@ from reshift.results.view_evidence_file import VIEW_EVIDENCE_FILE, decode_view_e
 from reshift.results.view_hits import image_evidence, view_bytes, view_hits
 
 OVERALL = "overall"
+
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,9 @@ def file_name(protocol: str) -> str:
     return re.sub(r"[^\w.=+-]+", "_", protocol)
 
 
-def build_boards(store: RunStore, plan: Plan, cache: BoardCache | None = None) -> Boards:
+def build_boards(
+    store: RunStore, plan: Plan, cache: BoardCache | None = None, progress: Progress | None = None
+) -> Boards:
     """Judge every finished cell of the plan and lay out the boards.
 
     Cells are read in the order of their ids; who wrote them, when, and in which order plays no part. A missing cell
@@ -118,6 +123,7 @@ def build_boards(store: RunStore, plan: Plan, cache: BoardCache | None = None) -
     Args:
         cache: where rows of an earlier build are taken from, and this one's are left; the boards are the same, to the
             byte, with it and without.
+        progress: told how many boards were judged, and of how many.
     """
     records: dict[str, Record] = {}
     forecasts: dict[str, pd.DataFrame] = {}
@@ -142,7 +148,8 @@ def build_boards(store: RunStore, plan: Plan, cache: BoardCache | None = None) -
     lines: dict[str, list[bytes]] = defaultdict(lambda: [HEAD])
     overall: list[Row] = []
     label_errors: list[LabelErrorRow] = []
-    for (dataset, protocol), family in families(plan, judged, records).items():
+    every = families(plan, judged, records)
+    for done, ((dataset, protocol), family) in enumerate(every.items(), 1):
         found = cache.rows(family, records) if cache else family_rows(family)
         protocols[protocol] += found.rows
         lines[protocol].append(found.lines)
@@ -152,6 +159,8 @@ def build_boards(store: RunStore, plan: Plan, cache: BoardCache | None = None) -
         if plan.partial is None:
             # Nobody asks for these cells again, and ten thousand of them would not fit.
             judged.forget()
+        if progress is not None:
+            progress(done, len(every))
     if cache:
         cache.forget_the_rest()
     wanted = plan.partial

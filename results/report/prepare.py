@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from reshift.results.board_cache import BoardCache
-from reshift.results.boards import Boards, build_boards
+from reshift.results.boards import Boards, Progress, build_boards
 from reshift.results.judged_cells import JudgedCells
 from reshift.results.leaderboard import CACHE_FOLDER
 from reshift.results.plan import PlannedCell
@@ -18,9 +18,6 @@ from reshift.results.report.views import BoardView, CellPlaces, board_views
 from reshift.results.store import Failure, RunStore, Status
 
 WRONG_PARTS = 12
-
-Progress = Callable[[int, int], None]
-"""Called with (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +50,19 @@ def prepare_report(run: Path, wrong: int = WRONG_PARTS, progress: Progress | Non
 
     Args:
         wrong: how many parts to name on each board; 0 names none.
-        progress: told how many boards were looked at.
+        progress: told how far it is: every board is judged, then looked at.
 
     Raises:
         FileNotFoundError, ValueError: no plan, or one of another schema.
         RecordError: a scores file that was altered after its record was checked.
     """
     store = RunStore(run)
-    boards = build_boards(store, store.read_plan(), BoardCache(run / CACHE_FOLDER))
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None:
+            progress(done, 2 * total)
+
+    boards = build_boards(store, store.read_plan(), BoardCache(run / CACHE_FOLDER), tell)
     places = CellPlaces(boards.plan)
     views = board_views(boards, places)
     judged = JudgedCells(store, {name: r for name, r in boards.records.items() if r.unit != "sequence"})
@@ -72,8 +74,7 @@ def prepare_report(run: Path, wrong: int = WRONG_PARTS, progress: Progress | Non
         examined.append(examine(view, cells[view.dataset, view.protocol], judged, wrong))
         # A board's cells are asked for once, and ten thousand of them would not fit.
         judged.forget()
-        if progress is not None:
-            progress(done, len(views))
+        tell(len(views) + done, len(views))
     status = store.statuses(c.id for c in boards.plan.cells if not c.not_applicable)
     failures = {name: f for name, s in status.items() if s is Status.FAILED and (f := store.failure(name)) is not None}
     truth = true_labels(store, boards.records.values())
