@@ -5,6 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
+ROUNDS ?= 200
 TILES ?= ../shared/data/magnetic_tiles
 BSDATA ?= ../shared/data/bsdata
 # One computing thread a process: results do not depend on it, and busy cores lose with two.
@@ -29,7 +30,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed torture soak fuzz keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -93,6 +94,15 @@ noise-separation: $(STAMP) ## How well wrong labels are found, on the splits of 
 
 speed: $(STAMP) ## Measure what the suite costs, each figure side by side (10 minutes; leave the machine alone)
 	$(BIN)/python -m reshift.benchmark.speed
+
+torture: $(STAMP) ## Kill, fill and damage a run ROUNDS times; nothing may be lost (half an hour)
+	$(BIN)/python -m reshift.benchmark.torture --rounds $(ROUNDS)
+
+soak: $(STAMP) ## 300 cells in one process tree: memory and file handles stay flat
+	$(BIN)/python -m reshift.benchmark.soak
+
+fuzz: $(STAMP) ## 10,000 hostile inputs for each reader: one clear line each, or accepted
+	$(BIN)/python -m reshift.benchmark.fuzz
 
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
 	$(BIN)/reshift status $(RUN)

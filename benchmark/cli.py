@@ -43,7 +43,7 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         prog="reshift",
         description="Benchmark visual quality inspection on parts, defects and labels a model has not seen. "
         "Begin with: reshift run --preset quick; reshift report quick; reshift run --manifest photos/manifest.csv",
-        version=f"reshift {reshift.__version__}",
+        version=reshift.__version__,
         allow_abbrev=False,
     )
     commands_of = parser.add_subcommands(required=True, dest="command")
@@ -88,6 +88,9 @@ def build_parser() -> tuple[ArgumentParser, dict[str, Callable[[Namespace], int]
         "--shared", action="store_true", help="several machines run this command on one folder; ray and slurm imply it"
     )
     run.add_argument("--keep-weights", choices=["none", "best"], default="best", help="of models under 20 MB")
+    run.add_argument(
+        "--cell-seconds", type=float, default=0.0, help="stop a cell that takes longer (default: no limit)"
+    )
     run.add_argument("--live", type=str | None, default=None, help="Weights & Biases project to log to as cells finish")
     run.add_argument("--live-mode", choices=["online", "offline"], default="online")
     run.add_argument("--dry-run", action="store_true", help="list the cells and what they should cost, and stop")

@@ -261,7 +261,9 @@ def _compute(store: RunStore, preset: Preset, plan: Plan, cells: list[PlannedCel
     if args.shared or args.executor != "local":
         store.share()
     device = device_of(args.device) if args.executor == "local" else _device_elsewhere(args)
-    job = Job(store.path.resolve(), preset, device, args.keep_weights)
+    if args.cell_seconds < 0:
+        raise UsageError(f"--cell-seconds {args.cell_seconds:g}: give the seconds a cell may take, or 0 for no limit")
+    job = Job(store.path.resolve(), preset, device, args.keep_weights, args.cell_seconds)
     workers = _workers(job, args)
     groups = bundles(cells)
     if args.executor != "local":

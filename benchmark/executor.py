@@ -11,6 +11,7 @@ from typing import Protocol
 
 from reshift.benchmark.progress import RunProgress
 from reshift.benchmark.sharing import prefix_key
+from reshift.benchmark.time_limit import hung
 from reshift.benchmark.worker import Job
 from reshift.results.plan import PlannedCell
 from reshift.results.record import read_header
@@ -128,9 +129,10 @@ class _Ledger:
         if rest and end.lost:
             victim = rest[0]
             self.deaths[victim.id] += 1
-            if self.deaths[victim.id] > self.retries:
-                self.store.write_failure(victim.id, "WorkerDied", end.lost)
-                self.progress.failure(victim.id, end.lost)
+            hanging = hung(self.store.folder(victim.id))
+            if hanging or self.deaths[victim.id] > self.retries:
+                self.store.write_failure(victim.id, "TimeLimitError" if hanging else "WorkerDied", hanging or end.lost)
+                self.progress.failure(victim.id, hanging or end.lost)
                 return rest[1:]
             self.progress.retry(victim.id, end.lost)
             return rest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import traceback
@@ -11,14 +12,18 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from reshift.benchmark.failure_kind import GPU_LOST, failure_kind, hint
 from reshift.benchmark.preset import Preset
 from reshift.benchmark.sharing import prefix_key, training_key
+from reshift.benchmark.time_limit import time_limit
 from reshift.results.lease import LeaseHeld
 from reshift.results.plan import PlannedCell
 from reshift.results.store import PLAN_FILE, RunStore, Status
 
 if TYPE_CHECKING:
     from reshift.benchmark.world import World
+
+GPU_LOST_EXIT = 70  # of a worker that noted its cell's failure and can compute no other
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ class Job:
         preset: the preset as it was planned.
         device: "cpu" or "cuda".
         keep_weights: "best" keeps the trained tensors of small models beside their record.
+        cell_seconds: a cell that takes longer fails; 0 sets no limit.
     """
 
     run: Path
     preset: Preset
     device: str
     keep_weights: Literal["none", "best"]
+    cell_seconds: float = 0.0
 
 
 def start_worker() -> None:
@@ -79,24 +86,31 @@ def run_bundle(job: Job, cells: Sequence[str]) -> list[str]:
                 # Another process may have finished it between the look and the lease.
                 if store.status(cell) is Status.DONE:
                     continue
-                if planned[cell].forecasts:
-                    store.write(*compute_prognosis(planned[cell], _world(job), job.device))
-                else:
-                    store.write(*compute_cell(planned[cell], _world(job), job, memory, folder))
+                with time_limit(job.cell_seconds, folder):
+                    if planned[cell].forecasts:
+                        store.write(*compute_prognosis(planned[cell], _world(job), job.device))
+                    else:
+                        store.write(*compute_cell(planned[cell], _world(job), job, memory, folder))
         except LeaseHeld:
             left.append(cell)
         except Exception as error:
             _note_failure(store, cell, error)
+            if failure_kind(error) == GPU_LOST and multiprocessing.parent_process() is not None:
+                # After such an error CUDA refuses everything in this process: another worker takes the other cells.
+                os._exit(GPU_LOST_EXIT)
     return left
 
 
 def _note_failure(store: RunStore, cell: str, error: Exception) -> None:
+    kind = failure_kind(error)
     frame = traceback.extract_tb(error.__traceback__)[-1]
     text = str(error) or repr(error)
     if not isinstance(error, ValueError | RuntimeError | OSError):
         text += f" ({Path(frame.filename).name}:{frame.lineno})"
+    if advice := hint(kind):
+        text += f"; {advice}"
     try:
-        store.write_failure(cell, type(error).__name__, text)
+        store.write_failure(cell, kind, text)
         (store.folder(cell) / "traceback.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
     except OSError:
         # A full disk cannot take the note either; the parent sees a cell without record and says so.

@@ -126,5 +126,7 @@ class Plan:
             partial = PartialClassification.from_plain(raw["partial"]) if raw.get("partial") else None
             errors = {name: LabelError.from_plain(error) for name, error in raw.get("label_errors", {}).items()}
             return cls(raw["name"], raw["inputs"], cells, skipped, tuple(raw["notes"]), published, partial, errors)
-        except (KeyError, TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path}: not a plan ({error}); start a new run folder") from error
+        except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise ValueError(
+                f"{path}: not a plan ({error}); delete it and run again, finished cells are kept"
+            ) from error

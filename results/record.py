@@ -168,20 +168,38 @@ def read_header(folder: Path) -> Record:
         record = _from_json(raw)
     except FileNotFoundError as error:
         raise RecordError(f"{path}: no record; run the cell") from error
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RecordError(f"{path}: not a record ({type(error).__name__}: {error}); {remedy}") from error
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+    except RecordError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(f"{path}: not a record ({type(error).__name__}: {reason}); {remedy}") from error
     assert record.scores is not None
     for name, length in _lengths(record).items():
-        if Path(name).name != name:
-            raise RecordError(f"{path}: names a file outside its folder, {name!r}; {remedy}")
+        if Path(name).name != name or name in ("", "..") or "\0" in name:
+            raise RecordError(f"{path}: names a file outside its folder, {name[:200]!r}; {remedy}")
         file = folder / name
         try:
             found = file.stat().st_size
         except FileNotFoundError as error:
             raise RecordError(f"{file}: file is gone; {remedy}") from error
+        except OSError as error:
+            raise RecordError(f"{path}: names a file that cannot be read ({error.strerror}); {remedy}") from error
         if found != length:
             raise RecordError(f"{file}: {found} bytes where {length} were written; {remedy}")
     return record
+
+
+def check_files(folder: Path, record: Record) -> None:
+    """Check every file of a record that `read_header` gave, without decoding any.
+
+    Raises:
+        RecordError: the sha256 of one does not match the record's.
+    """
+    _scores(folder, record)
+    for name in record.attachments:
+        read_attachment(folder, record, name)
 
 
 def check_scores(folder: Path, record: Record) -> None:
@@ -276,4 +294,25 @@ def _from_json(raw: dict[str, Any]) -> Record:
     values["attachments"] = {name: Attachment(**a) for name, a in values.get("attachments", {}).items()}
     values["held_out"] = tuple(values["held_out"]) if values["held_out"] else None
     values["breaks"] = tuple(values["breaks"])
-    return Record(**values)
+    record = Record(**values)
+    _check_types(record)
+    return record
+
+
+def _check_types(record: Record) -> None:
+    """Raise TypeError where a field has another type than it says: a right checksum does not make a value right."""
+    pointer = record.scores
+    assert pointer is not None
+    texts = [record.cell, record.dataset, record.model, record.protocol, record.split, record.control_of]
+    texts += [*record.breaks, *(record.held_out or ()), pointer.file, pointer.sha256, *pointer.names]
+    texts += [attachment.sha256 for attachment in record.attachments.values()]
+    numbers = [record.seed, pointer.bytes, *(attachment.bytes for attachment in record.attachments.values())]
+    mappings = [record.identity, record.counts, record.run, record.training or {}, record.refinement or {}]
+    for values, kind in ((texts, str), (numbers, int), (mappings, dict)):
+        for value in values:
+            if not isinstance(value, kind):
+                raise TypeError(f"{str(value)[:80]!r} stands where {kind.__name__} is meant")
+    if record.unit not in ("image", "part", "sequence"):
+        raise TypeError(f"unit {str(record.unit)[:80]!r} is none")
+    if record.held_out is not None and len(record.held_out) != 2:
+        raise TypeError("held_out is not a column and a value")

@@ -15,7 +15,15 @@ from reshift.results.atomic_write import write_atomically
 from reshift.results.heartbeat import BeatWatch, hold_beating, is_beating
 from reshift.results.lease import LeaseHeld, hold, is_held
 from reshift.results.plan import Plan
-from reshift.results.record import Record, RecordError, read_attachment, read_header, read_record, write_record
+from reshift.results.record import (
+    Record,
+    RecordError,
+    check_files,
+    read_attachment,
+    read_header,
+    read_record,
+    write_record,
+)
 
 FAILURE_FILE = "failure.json"
 LEASE_FILE = "lease"
@@ -85,16 +93,18 @@ class RunStore:
     def status(self, cell: str) -> Status:
         """Done, running, failed or pending, in this order.
 
-        Done means a record whose checksum holds, that names this cell and stands beside a scores file of the recorded
-        length; the scores are hashed when a board reads them, which keeps 1,000 cells under two seconds. A torn
-        record is not done. A failed cell that is being retried is running. In a shared run a holder on another machine
-        counts as running until this store has watched its beat stand still, see `heartbeat`.
+        Done means a record whose checksum holds, that names this cell and stands beside files of the recorded hashes:
+        a cell that a board would refuse is computed again. A failed cell that is being retried is running. In a
+        shared run a holder on another machine counts as running until this store has watched its beat stand still,
+        see `heartbeat`.
         """
         folder = self.folder(cell)
         try:
-            if read_header(folder).cell == cell:
+            record = read_header(folder)
+            if record.cell == cell:
+                check_files(folder, record)
                 return Status.DONE
-        except RecordError:
+        except (RecordError, FileNotFoundError):  # the latter: another process replaces the record at this moment
             pass
         lease = folder / LEASE_FILE
         if is_beating(lease, self._watch) if self.shared else is_held(lease):
@@ -162,7 +172,7 @@ class RunStore:
             return Failure(str(raw["kind"]), str(raw["message"]), int(raw["attempts"]))
         except FileNotFoundError:
             return None
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError, OSError):
             return Failure("unreadable", f"{path} cannot be read; it is replaced at the next attempt", 1)
 
     @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from reshift.benchmark.executor import Bundle, Ended
-from reshift.benchmark.worker import Job, run_bundle, start_worker
+from reshift.benchmark.worker import GPU_LOST_EXIT, Job, run_bundle, start_worker
 
 
 class LocalWorkers:
@@ -56,5 +56,7 @@ class LocalWorkers:
         error = future.exception()
         if isinstance(error, ProcessExpired):
             code = error.exitcode
+            if code == GPU_LOST_EXIT:
+                return Ended(bundle, lost="its worker was replaced, since the GPU failed under another cell")
             return Ended(bundle, lost=f"its worker process died (exit code {code}); out of memory is the usual cause")
         return Ended(bundle, error=str(error)) if error else Ended(bundle, frozenset(future.result()))

@@ -1,0 +1,1 @@
+"""Many cells in one process tree: nothing grows, and a cell in trouble costs only itself."""
