@@ -10,14 +10,19 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from reshift.benchmark.preset import Preset, preset_names
-from reshift.benchmark.request import UsageError, add_source, preset_of, run_store
+from reshift.benchmark.request import UsageError, add_source, device_of, preset_of, run_store
 from reshift.benchmark.subcommands import Subcommands
 from reshift.results.plan import Plan
 from reshift.results.report.examined import WrongPart
+from reshift.results.report.gallery import WrongMaps
 from reshift.results.report.page import write_report
 from reshift.results.report.prepare import WRONG_PARTS, prepare_report
+from reshift.results.store import RunStore
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from reshift.datamodules.dataset import Dataset
 
 SIDE = 160
@@ -36,6 +41,7 @@ def add_commands(add: Subcommands) -> None:
     page.add_argument("run", help="name under runs/, or a path")
     page.add_argument("--pictures", type=int, default=WRONG_PARTS, help="most wrong parts of each board")
     page.add_argument("--no-pictures", action="store_true", help="name these parts only: for data without a licence")
+    page.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="of the models that draw maps")
     add_source(page)
 
 
@@ -48,15 +54,19 @@ def report(args: Namespace) -> int:
         raise UsageError(f"--pictures {args.pictures}: give a number of parts, 0 for none")
     found = prepare_report(store.path, args.pictures, StderrProgress("boards examined"))
     pictures: dict[tuple[str, str], list[bytes]] = {}
+    maps = WrongMaps()
     if found.wrong and not args.no_pictures:
         if not (args.preset or args.manifest or args.dataset) and found.boards.plan.name in preset_names():
             # A run is named after its preset unless somebody chose another name.
             args.preset = found.boards.plan.name
         if args.preset or args.manifest or args.dataset:
-            pictures = part_pictures(found.wrong, found.boards.plan, preset_of(args)[0])
+            preset, plan = preset_of(args)[0], found.boards.plan
+            pictures = part_pictures(found.wrong, plan, preset)
+            shown = [part for part in found.wrong if (part.dataset, part.part) in pictures]
+            maps = _maps(shown, store, plan, preset, args.device)
         else:
-            _say("give --preset, --manifest or --dataset and --data-root as for the run")
-    path = write_report(found, pictures)
+            _say("pictures", "give --preset, --manifest or --dataset and --data-root as for the run")
+    path = write_report(found, pictures, maps)
     print(f"report: {path} ({path.stat().st_size / 1e6:.1f} MB)")
     return 0
 
@@ -76,11 +86,11 @@ def part_pictures(wrong: Sequence[WrongPart], plan: Plan, preset: Preset) -> dic
             dataset = next(World(replace(preset, datasets=[spec], protocols=[])).places()).dataset
             parts = [part.part for part in wrong if part.dataset == dataset.name]
             if parts and fingerprint(dataset.table) != planned[dataset.name]:
-                _say(f"{dataset.name}: not the pictures this run was planned on; give the ones that were")
+                _say("pictures", f"{dataset.name}: not the pictures this run was planned on; give the ones that were")
                 continue
             found |= {(dataset.name, part): list(view_jpegs(dataset, part)) for part in parts}
         except (ValueError, OSError) as error:
-            _say(" ".join(f"{spec.name or spec.use}: {error}".split()))
+            _say("pictures", " ".join(f"{spec.name or spec.use}: {error}".split()))
     return found
 
 
@@ -90,7 +100,6 @@ def view_jpegs(dataset: Dataset, part: str, side: int = SIDE) -> Iterator[bytes]
     Raises:
         DataError: no such part, or a picture that cannot be read.
     """
-    import cv2
     import numpy as np
 
     from reshift.datamodules.contact_sheet import contact_sheet
@@ -103,9 +112,30 @@ def view_jpegs(dataset: Dataset, part: str, side: int = SIDE) -> Iterator[bytes]
         rows = rows.assign(mask=rows["mask"].where(shown, ""))
     for place in range(len(rows)):
         picture = contact_sheet(replace(dataset, table=rows.iloc[[place]]), part, side)
-        content = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
-        yield cv2.imencode(".jpg", content, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+        yield jpeg(picture)
 
 
-def _say(reason: str) -> None:
-    print(f"pictures left out: {reason}", file=sys.stderr)
+def jpeg(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (H, W, 3) uint8 RGB as a file for the page."""
+    import cv2
+
+    content = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", content, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
+
+
+def _maps(wrong: Sequence[WrongPart], store: RunStore, plan: Plan, preset: Preset, device: str) -> WrongMaps:
+    """Where models look in these parts; why some have no maps is said on stderr, once for each reason."""
+    import torch
+
+    from reshift.benchmark.report_maps import wrong_maps
+    from reshift.datamodules.progress import StderrProgress
+
+    chosen = torch.device(device_of(device))
+    maps = wrong_maps(wrong, store, plan, preset, chosen, StderrProgress("cells asked for maps"))
+    for reason in dict.fromkeys(maps.missing.values()):
+        _say("maps", reason)
+    return maps
+
+
+def _say(what: str, reason: str) -> None:
+    print(f"{what} left out: {reason}", file=sys.stderr)

@@ -54,9 +54,10 @@ def test_every_view_of_a_wrong_part_is_embedded(
     assert report(arguments(run, "--manifest", str(parts_manifest))) == 0
     told = capsys.readouterr()
     assert f"report: {run / 'report' / 'index.html'}" in told.out
-    assert told.err == ""
+    assert told.err == "maps left out: model: no weights of its cells are kept\n"
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert page.count('src="data:image/jpeg;base64,') == 4 * 2
+    assert "Without maps: model: no weights of its cells are kept." in page
 
 
 def test_views_are_small_jpegs_in_order(parts_manifest: Path) -> None:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reshift.datamodules.image_file import read_image
+from reshift.datamodules.image_file import Pixels, read_image
 from reshift.results.atomic_write import write_atomically
 
 _COLOUR = np.array([230, 159, 0], dtype=np.float32)
@@ -27,12 +27,23 @@ def write_overlay(path: Path, picture: Path, heat: NDArray[np.float32], scale: f
     """
     pixels = read_image(picture)
     grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    height, width = grey.shape
-    opaque = np.float32(max(float(heat.max()), scale, float(np.finfo(np.float32).tiny)))
-    share = np.asarray(cv2.resize(heat / opaque, (width, height)), dtype=np.float32)
-    opacity = np.clip(share, 0, 1)[..., None]
-    shown = grey[..., None].astype(np.float32) * (1 - opacity) + _COLOUR * opacity
+    opaque = max(float(heat.max()), scale, float(np.finfo(np.float32).tiny))
+    shown = blended(np.asarray(grey, dtype=np.uint8), heat, opaque)
     path.parent.mkdir(parents=True, exist_ok=True)
-    written, png = cv2.imencode(".png", shown.round().astype(np.uint8)[..., ::-1])
+    written, png = cv2.imencode(".png", shown[..., ::-1])
     assert written
     write_atomically(path, png.tobytes())
+
+
+def blended(grey: NDArray[np.uint8], heat: NDArray[np.float32], opaque: float) -> Pixels:
+    """A grey picture (H, W) with orange where the map is high, (H, W, 3) uint8 RGB.
+
+    Args:
+        heat: anomaly map, non-negative; brought to the picture's size.
+        opaque: value from which on nothing of the picture is seen, positive.
+    """
+    height, width = grey.shape
+    share = np.asarray(cv2.resize(heat / np.float32(opaque), (width, height)), dtype=np.float32)
+    opacity = np.clip(share, 0, 1)[..., None]
+    shown = grey[..., None].astype(np.float32) * (1 - opacity) + _COLOUR * opacity
+    return shown.round().astype(np.uint8)

@@ -11,7 +11,7 @@ from reshift.results.report.board import NEEDED, board_table, confusion_matrices
 from reshift.results.report.cells import cell_data
 from reshift.results.report.document import document
 from reshift.results.report.examined import Examined
-from reshift.results.report.gallery import Pictures, gallery
+from reshift.results.report.gallery import Pictures, WrongMaps, gallery
 from reshift.results.report.heat_map import heat_cell
 from reshift.results.report.html import heading, link, row, script_json, section, table, text
 from reshift.results.report.noise import noise_charts
@@ -38,7 +38,7 @@ good ones, each part counted once, mean over seeds rounded up, "at most" an exac
 {NEEDED}."""
 
 
-def write_report(report: Report, pictures: Pictures | None = None) -> Path:
+def write_report(report: Report, pictures: Pictures | None = None, maps: WrongMaps | None = None) -> Path:
     """Write `report/index.html` of the run in one step and return its path.
 
     Raises:
@@ -46,12 +46,12 @@ def write_report(report: Report, pictures: Pictures | None = None) -> Path:
     """
     path = report.run / REPORT_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, report_html(report, pictures or {}).encode())
+    write_atomically(path, report_html(report, pictures or {}, maps).encode())
     return path
 
 
-def report_html(report: Report, pictures: Pictures) -> str:
-    """The page; the same run and pictures give the same text.
+def report_html(report: Report, pictures: Pictures, maps: WrongMaps | None = None) -> str:
+    """The page; the same run, pictures and maps give the same text.
 
     Raises:
         ValueError: a picture that is neither PNG nor JPEG.
@@ -59,7 +59,7 @@ def report_html(report: Report, pictures: Pictures) -> str:
     boards, places, views = report.boards, report.places, report.views
     aurocs = {name: value for found in report.examined for name, value in found.aurocs.items()}
     shown = [
-        _board(view, found, pictures, places, folded=len(views) > _OPEN)
+        _board(view, found, pictures, maps or WrongMaps(), places, folded=len(views) > _OPEN)
         for view, found in zip(views, report.examined, strict=True)
     ]
     sections = [
@@ -129,13 +129,15 @@ def _overview(views: Sequence[BoardView], places: CellPlaces) -> str:
     return found
 
 
-def _board(view: BoardView, examined: Examined, pictures: Pictures, places: CellPlaces, *, folded: bool) -> str:
+def _board(
+    view: BoardView, examined: Examined, pictures: Pictures, maps: WrongMaps, places: CellPlaces, *, folded: bool
+) -> str:
     parts = [
         ("", board_table(view, places)),
         ("Split by split", split_table(view, places)),
         ("Verdicts of the first models", confusion_matrices(view)),
         ("Risk by coverage", risk_chart(view, examined.risk)),
-        ("Most wrong parts", gallery(view, examined.wrong, pictures, places)),
+        ("Most wrong parts", gallery(view, examined.wrong, pictures, maps, places)),
     ]
     content = "".join((f"<h3>{title}</h3>" if title else "") + found for title, found in parts if found)
     return (
