@@ -30,7 +30,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed torture soak fuzz keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed torture soak fuzz simulate mutants coverage audit-dependencies keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -103,6 +103,25 @@ soak: $(STAMP) ## 300 cells in one process tree: memory and file handles stay fl
 
 fuzz: $(STAMP) ## 10,000 hostile inputs for each reader: one clear line each, or accepted
 	$(BIN)/python -m reshift.benchmark.fuzz
+
+simulate: $(STAMP) ## How often every interval, bound and test does what it states, in 2,000 simulated studies each (13 minutes)
+	$(BIN)/python tests/simulate.py --workers $(WORKERS)
+
+mutants: $(STAMP) ## Change verifier, metrics and statistics in one place at a time and see that a test notices
+	rm -rf build/mutants && mkdir -p build/mutants
+	find -L src tests -name '*.py' -not -path '*/leaderboards/*' | tar -chf - -T - | tar -xf - -C build/mutants
+	cp pyproject.toml build/mutants/
+	cd build/mutants && $(abspath $(BIN))/mutmut run --max-children $(WORKERS) && $(abspath $(BIN))/mutmut results
+
+coverage: $(STAMP) ## Branch coverage of splits, refinement and results by their own tests
+	$(BIN)/python -m coverage run -m pytest -m "not heavy and not browser" tests/test_splits_*.py tests/test_verify.py \
+	  tests/test_refinement*.py tests/test_results_*.py tests/test_mutants_*.py tests/test_statistics_oracles.py \
+	  tests/test_refusals.py tests/test_data_check.py
+	$(BIN)/python -m coverage report
+
+audit-dependencies: $(STAMP) ## Compare requirements.lock with known vulnerabilities (needs the network)
+	$(PIP_INSTALL) pip-audit
+	$(BIN)/pip-audit -r requirements.lock --no-deps --disable-pip
 
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
 	$(BIN)/reshift status $(RUN)

@@ -12,6 +12,7 @@ from typing import Any
 
 from reshift.benchmark.catalog import build, class_key, find_class, full_arguments
 from reshift.benchmark.inputs import inputs_hash
+from reshift.benchmark.near_duplicate_notes import near_duplicate_notes
 from reshift.benchmark.preset import CrossFitSpec, ModelSpec, Preset, PrognosisSpec, published_file
 from reshift.benchmark.suspects import ranker_of
 from reshift.benchmark.tuning import configurations
@@ -75,7 +76,8 @@ def make_plan(preset: Preset, name: str) -> Plan:
                 f"{cell.protocol} with the same arguments; drop one of them, or choose other splits or arguments"
             )
     skips = tuple((p.dataset.name, board, reason) for p in world.places() for board, reason in p.skipped)
-    notes = (*_data_notes([place.dataset for place in world.places()]), *_notes(preset, world))
+    duplicates = [note for place in world.places() for note in near_duplicate_notes(place)]
+    notes = (*_data_notes([place.dataset for place in world.places()]), *duplicates, *_notes(preset, world))
     figures = published_file(preset)
     published = read_published(figures) if figures else ()
     if preset.partial:
