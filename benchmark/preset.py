@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
 
-import yaml
 from jsonargparse import Namespace
 
 from reshift.benchmark.catalog import parser_for
+from reshift.benchmark.preset_yaml import plain_yaml
 from reshift.refinement.cross_fit import Over
 from reshift.refinement.suspicion import Use
 from reshift.results.label_error import LabelError
@@ -20,6 +20,11 @@ Selection = Literal["best_validation", "last", "best_test"]
 Precision = Literal["fp32", "bf16"]
 ORACLE = " [oracle: state chosen on test]"
 """Ends the name of every model whose state is chosen on test, so that no row can be read without it."""
+
+MOST_BYTES = 1 << 18
+"""Of a preset's file; the largest that ships has some kilobytes."""
+_LONGEST_REASON = 600
+"""Characters; a parser repeats the values it refuses, however long they are."""
 
 
 class PresetError(ValueError):
@@ -222,15 +227,15 @@ def load_preset(name_or_file: str) -> Preset:
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise PresetError(f"{path}: no such preset file")
-        text = path.read_text(encoding="utf-8")
+        text = _own_text(path)
     elif name_or_file in preset_names():
         text = (_folder() / f"{name_or_file}.yaml").read_text(encoding="utf-8")
     else:
         raise PresetError(f"no preset {name_or_file!r}; there are {', '.join(preset_names())}, or give a .yaml file")
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise PresetError(f"{name_or_file}: not YAML: {' '.join(str(error).split())}") from error
+        raw = plain_yaml(text)
+    except ValueError as error:
+        raise PresetError(f"{name_or_file}: not YAML: {_line(error)}") from error
     if not isinstance(raw, dict):
         raise PresetError(f"{name_or_file}: a preset is a mapping with the keys datasets, protocols and models")
     return parse_preset(raw, name_or_file)
@@ -260,7 +265,10 @@ def parse_preset(raw: dict[str, Any], source: str) -> Preset:
         # Checked, not instantiated: a policy stays plain values until its turn comes; identities are made of them.
         preset: Preset = _built(Preset, _plain(parser_for(Preset).parse_object(raw)))
     except Exception as error:
-        raise PresetError(f"preset {source}: {' '.join(str(error).split())}") from error
+        raise PresetError(f"preset {source}: {_line(error)}") from error
+    for key in (f.name for f in fields(Preset) if f.default is not None):
+        if getattr(preset, key) is None:  # the parser lets it pass for any type
+            raise PresetError(f"preset {source}: {key} is null; give it a value, or leave it out")
     for key in ("size", "steps", "batch_size", "checks", "trials"):
         if getattr(preset, key) < 1:
             raise PresetError(f"preset {source}: {key} is {getattr(preset, key)}, but must be at least 1")
@@ -283,6 +291,21 @@ def parse_preset(raw: dict[str, Any], source: str) -> Preset:
     if preset.prognoses and preset.limit is None:
         raise PresetError(f"preset {source}: prognoses need a limit, the level at which a sequence is worn out")
     return preset
+
+
+def _own_text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise PresetError(f"{path}: larger than {MOST_BYTES >> 10} KiB, so it is no preset; check the path")
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{path}: is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+    except OSError as error:
+        raise PresetError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
 
 
 def _built(kind: Any, value: Any) -> Any:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from reshift.datamodules.array_file import open_array, write_array
 from reshift.datamodules.cache_limit import open_limited
 from reshift.datamodules.dataset import PIPELINE_VERSION, DataError, Dataset
-from reshift.datamodules.image_file import Pixels, read_image, to_square
+from reshift.datamodules.image_file import Pixels, image_bytes, read_image, to_square
 from reshift.datamodules.progress import Progress
 
 
@@ -44,12 +44,9 @@ def content_hash(path: Path) -> str:
     """Sha256 of the file's bytes.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: see `image_bytes`.
     """
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it or take it out of the data") from error
+    return hashlib.sha256(image_bytes(path)).hexdigest()
 
 
 def cached_images(dataset: Dataset, size: int, progress: Progress | None = None) -> CachedImages:

@@ -17,6 +17,7 @@ REQUIRED = ("image", "label")
 AS_THEY_STAND = ("component", "defect", "transmission", "acquisition", "part", "view", "time", "sequence", "level")
 OPTIONAL = (*AS_THEY_STAND, "mask", "split")
 SPLITS = ("train", "val", "test", "")
+_LONGEST_SHOWN, _LONGEST_NAME = 200, 500
 
 
 class Manifest(Reader):
@@ -53,7 +54,8 @@ class Manifest(Reader):
         rows = self._rows()
         ignored = [column for column in rows.columns if column not in (*REQUIRED, *OPTIONAL)]
         notes = [f"Columns of {self.csv.name} that were ignored: {', '.join(ignored)}."] if ignored else []
-        table = pd.DataFrame({"sample": self._paths(rows["image"], "image"), "label": self._labels(rows["label"])})
+        labels = self._labels(rows["label"])
+        table = pd.DataFrame({"sample": self._paths(rows["image"], "image"), "label": labels})
         for column in AS_THEY_STAND:
             if column in rows:
                 table[column] = rows[column]
@@ -61,7 +63,6 @@ class Manifest(Reader):
             table["mask"] = self._paths(rows["mask"], "mask")
         if "split" in rows:
             table["official_split"] = self._splits(rows["split"])
-        self._refuse_duplicates(table["sample"])
         table["content"] = [content_hash(self.root / path) for path in table["sample"]]
         nameless = int((table["part"] == "").sum()) if "part" in table else len(table)
         parts: Parts = "assumed" if nameless == len(table) else "given"
@@ -80,27 +81,41 @@ class Manifest(Reader):
 
     def _rows(self) -> pd.DataFrame:
         try:
-            rows = pd.read_csv(self.csv, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+            # Never unpacked by its name: a small file could hold any number of rows.
+            rows = pd.read_csv(self.csv, dtype=str, keep_default_na=False, encoding="utf-8-sig", compression=None)
         except OSError as error:
             raise DataError(f"{self.csv}: cannot be read ({error.strerror}); check the path") from error
         except (ValueError, UnicodeDecodeError) as error:  # pandas' parser errors are ValueErrors
             reason = " ".join(str(error).split())
             raise DataError(f"{self.csv}: is no UTF-8 CSV ({reason}); save it as one, with a header") from error
         rows.columns = rows.columns.str.strip()
+        if not isinstance(rows.index, pd.RangeIndex):
+            raise DataError(f"{self.csv}: its rows have more fields than its header; name every column")
+        if rows.columns.has_duplicates:
+            twice = rows.columns[rows.columns.duplicated()][0]
+            raise DataError(f"{self.csv}: column {_short(twice)} stands in the header twice; rename or drop one")
         for column in REQUIRED:
             if column not in rows:
-                found = ", ".join(map(str, rows.columns)) or "nothing"
-                raise DataError(f"{self.csv}: no column '{column}'; found {found}; add or rename it")
+                found = " ".join(", ".join(rows.columns).split()) or "nothing"
+                raise DataError(f"{self.csv}: no column '{column}'; found {found[:_LONGEST_SHOWN]}; add or rename it")
         if rows.empty:
             raise DataError(f"{self.csv}: has a header and no row; list the images, or draft it: reshift manifest DIR")
-        return pd.DataFrame({column: rows[column].str.strip() for column in rows.columns})
+        rows = rows.assign(**{c: rows[c].str.strip() for c in (*REQUIRED, *OPTIONAL) if c in rows})
+        for column in AS_THEY_STAND:
+            if column in rows and (rows[column].str.len() > _LONGEST_NAME).any():
+                row = int((rows[column].str.len() > _LONGEST_NAME).to_numpy().argmax())
+                raise DataError(
+                    f"{self.csv}, row {row + 1}, column {column}: {_short(rows[column].iloc[row])} is longer than "
+                    f"{_LONGEST_NAME} characters; look for a quote that is not closed, or shorten it"
+                )
+        return rows
 
     def _labels(self, values: pd.Series) -> list[int]:
         labels = []
         for row, value in enumerate(values, start=1):
             if value.lower() not in LABEL_WORDS:
                 raise DataError(
-                    f"{self.csv}, row {row}, column label: {value!r} is no label; "
+                    f"{self.csv}, row {row}, column label: {_short(value)} is no label; "
                     f"write 0, good or OK, or 1, defective, nOK, NG or NK"
                 )
             labels.append(LABEL_WORDS[value.lower()])
@@ -110,39 +125,48 @@ class Manifest(Reader):
         for row, value in enumerate(values, start=1):
             if value.lower() not in SPLITS:
                 raise DataError(
-                    f"{self.csv}, row {row}, column split: {value!r} is no split; write train, val or test, or nothing"
+                    f"{self.csv}, row {row}, column split: {_short(value)} is no split; "
+                    f"write train, val or test, or nothing"
                 )
         return [value.lower() for value in values]
 
     def _paths(self, values: pd.Series, column: str) -> list[str]:
         home = self.root.resolve()
-        paths = []
+        paths: list[str] = []
+        first: dict[str, int] = {}
         for row, value in enumerate(values, start=1):
-            where = f"{self.csv}, row {row}, column {column}: {value!r}"
+            where = f"{self.csv}, row {row}, column {column}: {_short(value)}"
             if column == "mask" and not value:
                 paths.append("")
                 continue
             pure = PurePosixPath(value)
+            path = pure.as_posix()
             if not value or pure.is_absolute() or ".." in pure.parts or "\\" in value:
                 raise DataError(
                     f"{where} is not a path below {self.root}; give it relative to that folder, with forward slashes "
                     f"and without '..', or name another root"
                 )
-            if not (self.root / pure).is_file():
+            # Before the disk is asked: a million rows of one picture are refused at the second.
+            if column == "image" and first.setdefault(path, row) != row:
+                where = f"{self.csv}, row {row}, column {column}: {_short(path)}"
+                raise DataError(f"{where} is listed in row {first[path]} already; keep one of the rows")
+            if not _is_file(self.root / pure):
                 raise DataError(f"{where} is no file below {self.root}; correct the path or remove the row")
             if not (self.root / pure).resolve().is_relative_to(home):
                 raise DataError(
                     f"{where} is a link that leaves {self.root}; copy the file there, or name a root that holds both"
                 )
-            paths.append(pure.as_posix())
+            paths.append(path)
         return paths
 
-    def _refuse_duplicates(self, paths: pd.Series) -> None:
-        twice = paths.duplicated()
-        if twice.any():
-            second = int(twice.to_numpy().argmax())
-            first = int((paths == paths.iloc[second]).to_numpy().argmax())
-            raise DataError(
-                f"{self.csv}, row {second + 1}, column image: {paths.iloc[second]!r} is listed in row {first + 1} "
-                f"already; keep one of the rows"
-            )
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the disk, a folder that may not be looked into
+        return False
+
+
+def _short(value: str) -> str:
+    """A cell as a message shows it: one of a megabyte would bury what is wrong with it."""
+    return repr(value) if len(value) <= _LONGEST_SHOWN else f"{value[:_LONGEST_SHOWN]!r}..."

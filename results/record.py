@@ -20,6 +20,7 @@ from reshift.results.scores_file import Columns, decode_columns, decode_scores, 
 SCHEMA = 1
 RECORD_FILE = "record.json"
 SCORES_FILE = "scores.npz"
+_LONGEST_ID = 255
 
 
 class RecordError(ValueError):
@@ -162,7 +163,9 @@ def read_header(folder: Path) -> Record:
         raw = json.loads(path.read_text(encoding="utf-8"))
         checksum = raw.pop("checksum")
         if raw["schema"] != SCHEMA:
-            raise RecordError(f"{path}: record schema {raw['schema']} is not {SCHEMA}; start a new run folder")
+            raise RecordError(
+                f"{path}: record schema {str(raw['schema'])[:80]} is not {SCHEMA}; start a new run folder"
+            )
         if _checksum(raw) != checksum:
             raise RecordError(f"{path}: checksum does not match, the file was altered or torn; {remedy}")
         record = _from_json(raw)
@@ -312,6 +315,8 @@ def _check_types(record: Record) -> None:
         for value in values:
             if not isinstance(value, kind):
                 raise TypeError(f"{str(value)[:80]!r} stands where {kind.__name__} is meant")
+    if len(record.cell) > _LONGEST_ID:
+        raise TypeError(f"cell {record.cell[:80]!r}... is no id")
     if record.unit not in ("image", "part", "sequence"):
         raise TypeError(f"unit {str(record.unit)[:80]!r} is none")
     if record.held_out is not None and len(record.held_out) != 2:

@@ -76,7 +76,9 @@ def decode_columns(content: bytes) -> Columns:
         ValueError: the bytes are not a scores file.
     """
     with open_npz(content, "scores") as archive:
-        return by_name(archive)
+        data = by_name(archive)
+        _check_columns(data)
+        return data
 
 
 def decode_scores(content: bytes) -> pd.DataFrame:
@@ -92,6 +94,16 @@ def decode_scores(content: bytes) -> pd.DataFrame:
     for column in LABEL_COLUMNS:
         frame[column] = frame[column].astype("int64")
     return frame
+
+
+def _check_columns(data: Columns) -> None:
+    """Raise ValueError unless every column is there, of its kind and of one length."""
+    if missing := [column for column in COLUMNS if column not in data]:
+        raise ValueError(f"it lacks column(s) {missing}")
+    for column, values in data.items():
+        kinds = "iu" if column in LABEL_COLUMNS else "U" if column in COLUMNS else "f"
+        if values.dtype.kind not in kinds or values.shape != data["sample"].shape or values.ndim != 1:
+            raise ValueError(f"column {column[:80]} is not one of its kind and length")
 
 
 def _check(scores: pd.DataFrame, names: Sequence[str]) -> None:

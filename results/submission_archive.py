@@ -78,7 +78,8 @@ def unpack(path: Path, folder: Path) -> dict[str, Any]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise SubmissionError(f"{path}: not a readable zip archive ({error}); pack the run again") from error
+        reason = " ".join(str(error).split())[:200]
+        raise SubmissionError(f"{path}: not a readable zip archive ({reason}); pack the run again") from error
     return manifest
 
 
@@ -101,18 +102,27 @@ def _checked_members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
 
 
 def _content(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
-    with archive.open(info) as stream:
-        # A bound keeps zipfile from decompressing what lies beyond the declared length.
-        return stream.read(info.file_size + 1)
+    try:
+        with archive.open(info) as stream:
+            # A bound keeps zipfile from decompressing what lies beyond the declared length.
+            return stream.read(info.file_size + 1)
+    except OSError as error:  # an offset before the file's begin, say
+        raise SubmissionError(
+            f"{info.filename[:200]!r}: cannot be read ({error.strerror}); pack the run again"
+        ) from error
 
 
 def _manifest(content: bytes) -> dict[str, Any]:
     try:
         manifest = json.loads(content)
         if manifest["schema"] != SCHEMA:
-            raise SubmissionError(f"{MANIFEST}: schema {manifest['schema']} is not {SCHEMA}; pack with this release")
+            raise SubmissionError(
+                f"{MANIFEST}: schema {str(manifest['schema'])[:80]} is not {SCHEMA}; pack with this release"
+            )
         if manifest["status"] != SELF_REPORTED:
-            raise SubmissionError(f"{MANIFEST}: status {manifest['status']!r} is not {SELF_REPORTED!r}; pack it again")
+            raise SubmissionError(
+                f"{MANIFEST}: status {str(manifest['status'])[:80]!r} is not {SELF_REPORTED!r}; pack it again"
+            )
         files = {name: {"bytes": int(f["bytes"]), "sha256": str(f["sha256"])} for name, f in manifest["files"].items()}
     except SubmissionError:
         raise

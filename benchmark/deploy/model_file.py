@@ -17,6 +17,7 @@ SCHEMA = 1
 MODEL_FILE, WEIGHTS_FILE, ONNX_FILE = "model.json", "weights.pt", "model.onnx"
 MOST_PIXELS = 8192
 """A side beyond this is no resized picture: 32 of them would not fit in memory."""
+_LONGEST_NAME = 1000
 
 
 class ModelFileError(ValueError):
@@ -113,14 +114,17 @@ def parse_model(text: str | bytes, where: str) -> ModelFile:
         raw = json.loads(text)
         schema, stated = raw["schema"], raw["id"]
         if schema != SCHEMA:
-            raise ModelFileError(f"{where}: schema {schema!r} is not {SCHEMA}; refit the model with this release")
+            raise ModelFileError(
+                f"{where}: schema {str(schema)[:80]} is not {SCHEMA}; refit the model with this release"
+            )
         model = ModelFile(**{field.name: raw[field.name] for field in fields(ModelFile)})
         found = model.id
         _check_values(model)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"{where}: not a model ({type(error).__name__}: {error}); refit it") from error
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{where}: not a model ({type(error).__name__}: {reason}); refit it") from error
     if found != stated:
         raise ModelFileError(f"{where}: its content does not have the id it states, so it was altered; refit the model")
     return model
@@ -134,6 +138,14 @@ def _check_values(model: ModelFile) -> None:
         raise ValueError(f"threshold {model.threshold['value']!r} is no finite number")
     if model.views not in ("one", "all") or not model.view_names:
         raise ValueError(f"views {model.views!r} with names {model.view_names!r}; 'one' or 'all' with a name is meant")
-    known = {"fingerprint", "name", "counts"} <= model.data.keys() and {"git", "versions"} <= model.run.keys()
-    if not known or not isinstance(model.use, str) or not isinstance(model.check, list):
+    known = {"fingerprint", "name", "counts"} <= model.data.keys() and "train_parts" in model.data["counts"]
+    known &= {"git", "versions", "device", "started"} <= model.run.keys() and "score" in model.threshold
+    lists = (model.check, model.view_names, model.threshold["cells"])
+    typed = (
+        isinstance(model.use, str)
+        and len(model.use) <= _LONGEST_NAME
+        and isinstance(model.source, dict)
+        and all(isinstance(v, list) for v in lists)
+    )
+    if not known or not typed or not all(isinstance(cell, str) for cell in model.threshold["cells"]):
         raise ValueError("it does not say where it comes from")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ from reshift.benchmark.deploy.model_file import MODEL_FILE, WEIGHTS_FILE, ModelF
 from reshift.benchmark.world import MODELS
 from reshift.models.base import InspectionModule, TrainingInfo
 
-SUITE = "reshift.models."
-"""Classes below it are opened by name; whatever else a model file names is a stranger's code."""
+SUITE = re.compile(r"reshift\.models(\.\w+)+(?<!\.py):\w+")
+"""Classes of the suite are opened by name; whatever else a model file names is a stranger's code, `reshift.models.x.py`
+in the working folder too."""
 _UNFIT = (AttributeError, EOFError, LookupError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError)
 """What a constructor and torch raise at arguments and tensors that a forger or another release wrote."""
 
@@ -66,7 +68,7 @@ def read_model(folder: Path, device: torch.device, own: str = "") -> tuple[Model
     """
     model, content = read_folder(folder)
     path = folder / MODEL_FILE
-    if not model.use.startswith(SUITE) and not own:
+    if not SUITE.fullmatch(model.use) and not own:
         raise ModelFileError(
             f"{path}: {model.use} is not part of the suite, and opening it runs its author's code; if you trust it, "
             f"say where it is with --model-class FILE.py:CLASS"
@@ -91,4 +93,4 @@ def read_model(folder: Path, device: torch.device, own: str = "") -> tuple[Model
 
 
 def _version(key: Mapping[str, str]) -> str:
-    return f"version {key['version']}" if "version" in key else f"source {str(key.get('source'))[:12]}"
+    return f"version {str(key['version'])[:80]}" if "version" in key else f"source {str(key.get('source'))[:12]}"
