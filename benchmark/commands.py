@@ -311,7 +311,8 @@ def _dry_run(store: RunStore, plan: Plan, open_cells: list[PlannedCell], args: N
     for cell in plan.cells:
         state = cell.not_applicable or ("to compute" if cell in open_cells else "done")
         print(f"{cell.id}  {cell.protocol}/{cell.split}  {cell.model}  seed {cell.seed}  {state}")
-    device = device_of(args.device) if args.executor == "local" else _device_elsewhere(args)
-    print("\n".join(expected_cost(store, open_cells, device, args.workers or 1)))
+    if open_cells:  # the device is known to torch alone, which takes seconds to import
+        device = device_of(args.device) if args.executor == "local" else _device_elsewhere(args)
+        print("\n".join(expected_cost(store, open_cells, device, args.workers or 1)))
     print(f"{len(open_cells)} cells to compute, nothing was written")
     return 0
