@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from reshift.benchmark.world import Place
-from reshift.datamodules.near_duplicates import NearDuplicates, alike_by_hash
+from reshift.datamodules.near_duplicates import alike_by_hash
 from reshift.datamodules.progress import StderrProgress
 from reshift.datamodules.survey import survey_pictures
 from reshift.splits.protocol import Split
@@ -32,8 +33,12 @@ def near_duplicate_notes(place: Place) -> Iterator[str]:
     if not near.tells_parts_apart:
         yield f"{about} cannot be told by perceptual hash; `reshift check-data --features MODEL` compares by a network"
         return
+    others: dict[str, set[str]] = defaultdict(set)
+    for one, other in near.pairs:
+        others[one].add(other)
+        others[other].add(one)
     for board in boards:
-        touched, split = max(((_touched(near, split), split) for split in board.splits), key=lambda found: found[0])
+        touched, split = max(((_touched(others, split), split) for split in board.splits), key=lambda found: found[0])
         if touched:
             yield (
                 f"{about} ({near.measure}): {board.name}, at most {touched} of {len(split.test)} test pictures of a "
@@ -41,11 +46,10 @@ def near_duplicate_notes(place: Place) -> Iterator[str]:
             )
 
 
-def _touched(near: NearDuplicates, split: Split) -> int:
-    """How many tested pictures have a near-duplicate of another part among those that train or validate."""
-    others = defaultdict(set)
-    for one, other in near.pairs:
-        others[one].add(other)
-        others[other].add(one)
+def _touched(others: Mapping[str, AbstractSet[str]], split: Split) -> int:
+    """How many tested pictures have a near-duplicate, by sample in `others`, among those that train or validate."""
+    tested = [sample for sample in split.test if sample in others]
+    if not tested:
+        return 0
     seen = {*split.train, *split.val}
-    return sum(not others[sample].isdisjoint(seen) for sample in split.test if sample in others)
+    return sum(not seen.isdisjoint(others[sample]) for sample in tested)
