@@ -29,10 +29,14 @@ from reshift.splits.protocol import Split
 from reshift.splits.samples import fingerprint
 
 
-def make_plan(preset: Preset, name: str) -> Plan:
+def make_plan(preset: Preset, name: str, notes: bool = True) -> Plan:
     """Read the data, draw and verify every split, and name every cell.
 
     Cells come seed by seed, so that an interrupted run has the first seed of everything before the second of anything.
+
+    Args:
+        notes: whether to write what boards say below their tables, for which every picture is decoded; whoever only
+            compares cells needs none.
 
     Raises:
         DataError, TableError, SplitError, LookupFailure, ValueError: one line each, see where they are raised.
@@ -76,14 +80,13 @@ def make_plan(preset: Preset, name: str) -> Plan:
                 f"{cell.protocol} with the same arguments; drop one of them, or choose other splits or arguments"
             )
     skips = tuple((p.dataset.name, board, reason) for p in world.places() for board, reason in p.skipped)
-    duplicates = [note for place in world.places() for note in near_duplicate_notes(place)]
-    notes = (*_data_notes([place.dataset for place in world.places()]), *duplicates, *_notes(preset, world))
+    said = tuple(_all_notes(preset, world)) if notes else ()
     figures = published_file(preset)
     published = read_published(figures) if figures else ()
     if preset.partial:
         preset.partial.check_models([model for model, *_ in models])
     errors = {place.dataset.name: place.label_error for place in world.places() if place.label_error}
-    return Plan(name, inputs_hash(preset), tuple(cells), skips, notes, published, preset.partial, errors)
+    return Plan(name, inputs_hash(preset), tuple(cells), skips, said, published, preset.partial, errors)
 
 
 def file_hashes(value: Any) -> Any:
@@ -300,6 +303,13 @@ def _trains(cls: type[InspectionModule]) -> bool:
 def _overridden(cls: type[InspectionModule]) -> set[str]:
     between = cls.__mro__[: cls.__mro__.index(InspectionModule)]
     return {name for ancestor in between for name in vars(ancestor)}
+
+
+def _all_notes(preset: Preset, world: World) -> Iterator[str]:
+    yield from _data_notes([place.dataset for place in world.places()])
+    for place in world.places():
+        yield from near_duplicate_notes(place)
+    yield from _notes(preset, world)
 
 
 def _data_notes(datasets: list[Dataset]) -> Iterator[str]:

@@ -72,7 +72,7 @@ def wrong_maps(
     for spec in preset.datasets if kept else ():
         try:
             alone = _asked(preset, spec, kept)
-            known = {cell.id for cell in make_plan(alone, plan.name).cells}
+            known = {cell.id for cell in make_plan(alone, plan.name, notes=False).cells}
         except Exception as error:  # a stranger's reader or model may raise anything
             trouble = error
             continue

@@ -83,7 +83,7 @@ def find_evidence(preset: Preset, store: RunStore, model: str, on: str | None, s
         partial=None,
         published="",
     )
-    if reason := difference(replace(plan, cells=tuple(cells)), make_plan(alone, plan.name)):
+    if reason := difference(replace(plan, cells=tuple(cells)), make_plan(alone, plan.name, notes=False)):
         raise EvidenceError(
             f"{store.path} was made from something else: {reason}; give refit the preset and arguments of that run"
         )
