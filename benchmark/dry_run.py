@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from reshift.benchmark.executors.costs import readable_records
 from reshift.results.plan import PlannedCell, canonical_json
-from reshift.results.record import Record, RecordError, read_header
 from reshift.results.store import RunStore
 
 _NO_COST = ("dataset", "protocol", "split", "seed", "weights")
@@ -61,7 +61,7 @@ def _mean_seconds(store: RunStore, workloads: set[str], device: str) -> dict[str
     found: dict[str, float] = {}
     for runs in ([store.path], beside):
         taken: dict[str, list[float]] = defaultdict(list)
-        for record in (r for run in runs for r in _records(run)):
+        for record in (r for run in runs for r in readable_records(run)):
             workload = _workload(record.identity)
             if workload in workloads - set(found) and str(record.run.get("device", "")).startswith(f"{device}:"):
                 taken[workload].append(float(record.run["seconds"]))
@@ -73,11 +73,3 @@ def _mean_seconds(store: RunStore, workloads: set[str], device: str) -> dict[str
 
 def _workload(identity: Mapping[str, Any]) -> str:
     return canonical_json({key: value for key, value in identity.items() if key not in _NO_COST})
-
-
-def _records(run: Path) -> Iterator[Record]:
-    for path in sorted(run.glob("cells/*/record.json")):
-        try:
-            yield read_header(path.parent)
-        except RecordError:
-            continue

@@ -18,10 +18,10 @@ def recorded_seconds(store: RunStore, models: Iterable[str]) -> dict[str, float]
     Models nobody has a record of are absent.
     """
     wanted = set(models)
-    found = _means(_records(store.path), wanted)
+    found = _means(readable_records(store.path), wanted)
     if missing := wanted - set(found):
         others = sorted(path for path in store.path.parent.glob("*/cells") if path.parent != store.path)
-        found |= _means(chain.from_iterable(_records(path.parent) for path in others), missing)
+        found |= _means(chain.from_iterable(readable_records(path.parent) for path in others), missing)
     return found
 
 
@@ -31,7 +31,8 @@ def longest_first(groups: Sequence[Bundle], seconds: dict[str, float]) -> list[B
     return sorted(groups, key=lambda bundle: -sum(seconds.get(cell.model, unknown) for cell in bundle))
 
 
-def _records(run: Path) -> Iterable[Record]:
+def readable_records(run: Path) -> Iterable[Record]:
+    """The records of a run folder; damaged ones are left out, as an estimate can do without."""
     for path in sorted(run.glob("cells/*/record.json")):
         try:
             yield read_header(path.parent)
