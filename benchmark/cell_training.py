@@ -103,6 +103,7 @@ def _fitted(
         seed=purpose_seed(cell.seed, "training"),
         device=device,
         precision=cell.identity.get("precision", "fp32"),
+        compiled=cell.identity.get("compile", False),
         by=refinement.by if refinement else "",
         memory=prefix if refinement else None,
         judge=judge,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from reshift.benchmark.scoring import score_rows
 from reshift.benchmark.training import PhasedTraining, Progress, mean_validation_loss
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule, TrainingInfo
+
+_log = logging.getLogger(__name__)
 
 Snapshot = tuple[dict[str, Tensor], Progress]
 
@@ -36,7 +39,7 @@ class Fitting:
         steps: the whole budget of optimiser steps; 0 for models without gradient.
         every: steps between two looks at validation.
         select_from: share of the budget before which validation is not looked at.
-        precision: of training by gradient, see `Preset`.
+        precision, compiled: of training by gradient, see `precision` and `compile` of `Preset`.
         by: name of the score that suspicion is read from, "" for the headline.
         memory: where the first phase comes from or goes to; None where nothing is shared.
         judge: how bad a state is, lower is better, where not its validation loss decides; "last" keeps the last state.
@@ -53,6 +56,7 @@ class Fitting:
         seed: int,
         device: torch.device,
         precision: Precision = "fp32",
+        compiled: bool = False,
         by: str = "",
         memory: PrefixMemory | None = None,
         judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation",
@@ -65,6 +69,7 @@ class Fitting:
         self.seed = seed
         self.device = device
         self.precision = precision
+        self.compiled = compiled
         self.by = by
         self.memory = memory
         self.judge = judge
@@ -77,6 +82,9 @@ class Fitting:
             self._begin(steps)
         samples = self._per_sample(weights)
         kind = self.model.trained_by
+        if kind != "nothing":
+            how = "in closed form" if kind == "fit" else f"{steps} steps {'from scratch' if fresh else 'further'}"
+            _log.info("fit: %s on %d images, %d of weight 0", how, len(samples), sum(not w for w in samples.values()))
         if kind == "fit":
             if not fresh:
                 self._begin(steps)
@@ -85,6 +93,7 @@ class Fitting:
             first = fresh and self.drawn == 0 and all(w == 1 for w in weights.values())
             if first and self.memory is not None and self.memory.snapshot is not None:
                 self.training.restore(self.memory.snapshot)
+                _log.info("taken over from an earlier cell that shares this phase")
             else:
                 self.training.run(self.data.train_loader(samples, self.drawn, steps), steps)
                 if first and self.memory is not None:
@@ -127,6 +136,7 @@ class Fitting:
                 seed=self.seed,
                 device=self.device,
                 precision=self.precision,
+                compiled=self.compiled,
             )
 
     def _judge(self) -> Callable[[InspectionModule], float] | None:

@@ -23,6 +23,7 @@ from reshift.models.backbone import Backbone
 from reshift.models.base import InspectionModule
 from reshift.models.prognosis import Prognosis
 from reshift.refinement.policies import Policy
+from reshift.results.identity_difference import differing_fields
 from reshift.results.plan import Plan, PlannedCell, identity_hash
 from reshift.results.published import read_published
 from reshift.splits.protocol import Split
@@ -109,7 +110,7 @@ def difference(old: Plan, new: Plan) -> str:
     found: list[str] = []
     for key in sorted(before.keys() & after.keys()):
         if before[key].id != after[key].id:
-            where = ", ".join(_changed(before[key].identity, after[key].identity))
+            where = ", ".join(differing_fields(before[key].identity, after[key].identity))
             found.append(f"{' / '.join(map(str, key))} differs in {where}")
             break
     for label, only in (
@@ -150,6 +151,7 @@ def _model_key(preset: Preset, spec: ModelSpec, cls: type[InspectionModule]) -> 
         "selection": spec.selection,
         # Named where it departs from the default alone, so that cells from before there was a choice keep their ids.
         **({"precision": preset.precision} if preset.precision != "fp32" and _trains(cls) else {}),
+        **({"compile": True} if preset.compile and _trains(cls) else {}),
     }
 
 
@@ -345,6 +347,8 @@ def _notes(preset: Preset, world: World) -> Iterator[str]:
         yield f"{name}: " + (", ".join(f"{key} {range_}" for key, range_ in cls.space.items()) or "nothing to tune")
     if preset.precision != "fp32":
         yield f"trained by gradient in {preset.precision}, scored in fp32"
+    if preset.compile:
+        yield "training steps compiled by torch.compile, scored without"
     last = [name for name, spec, _ in world.models() if spec.selection == "last"]
     if last:
         yield f"scored in the last state: {', '.join(last)}"
@@ -365,17 +369,3 @@ def _search_note(spec: ModelSpec, found: CrossFitSpec) -> str:
         f"{budget} of the training images, by {fits} cross-fits of {ranker_of(spec, found).use} over {found.over} on "
         f"top of the budget, used as {found.use!r}{unless}"
     )
-
-
-def _changed(old: Any, new: Any, path: str = "") -> list[str]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = sorted(old.keys() | new.keys())
-        return [
-            line for k in keys if old.get(k) != new.get(k) for line in _changed(old.get(k), new.get(k), f"{path}.{k}")
-        ]
-    return [f"{path.lstrip('.')} ({_short(old)} -> {_short(new)})"]
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 24 else text[:12] + "..."

@@ -184,6 +184,7 @@ class Preset:
         partial: which models decide together what skips a re-test, on splits that reserve calibration parts.
         precision: of training by gradient; "bf16" runs forward passes under autocast. Validation, refinement and
             scoring stay in fp32.
+        compile: training steps go through torch.compile, which pays on a GPU after many steps; scoring does not.
         localise: judge the anomaly maps of models that give one, where the data have masks.
         published: CSV of published figures to set beside ours, see `results.published`; a file's path, or the name of
             one that ships with the presets.
@@ -203,6 +204,7 @@ class Preset:
     checks: int = 10
     trials: int = 1
     precision: Precision = "fp32"
+    compile: bool = False
     partial: PartialClassification | None = None
     localise: bool = False
     published: str = ""

@@ -6,7 +6,8 @@ import atexit
 import gc
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,8 +18,11 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from reshift.benchmark.cell_log import warnings_aside
 from reshift.benchmark.preset import Precision
 from reshift.models.base import Batch, InspectionModule
+
+_log = logging.getLogger(__name__)
 
 Loader = DataLoader[Batch]
 _LIGHTNING: dict[Precision, Literal["32-true", "bf16-mixed"]] = {"fp32": "32-true", "bf16": "bf16-mixed"}
@@ -58,6 +62,7 @@ class PhasedTraining:
         select_from: steps before which validation is not looked at.
         seed: of dropout and whatever else draws from torch's generator while training.
         precision: "bf16" runs training steps under autocast; the judge and whoever scores see fp32.
+        compiled: training steps go through torch.compile; the judge and whoever scores call the model as it is.
     """
 
     def __init__(
@@ -70,6 +75,7 @@ class PhasedTraining:
         seed: int,
         device: torch.device,
         precision: Precision = "fp32",
+        compiled: bool = False,
     ) -> None:
         if device.type == "cuda":
             # The layout that tensor cores convolve in; on a CPU it would only change the rounding.
@@ -83,6 +89,8 @@ class PhasedTraining:
         self.precision = precision
         self.progress = Progress()
         self._frozen = _frozen_keys(model)
+        # Once for all phases; nothing is compiled before the first step.
+        self._step: Callable[..., Any] | None = torch.compile(model.training_step) if compiled else None
 
     def run(self, loader: Loader, steps: int) -> None:
         """Train on for `steps` batches of `loader`.
@@ -102,8 +110,10 @@ class PhasedTraining:
     def _fit(self, loader: Loader, steps: int) -> int:
         """Let a Trainer of this phase's own make the steps; how many it made."""
         _quiet()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings_aside():
+            # What Lightning calls unexpected is meant: validation is looked at by steps, frozen networks stay as they are.
+            warnings.filterwarnings("ignore", message="You defined a `validation_step`")
+            warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
             trainer = Trainer(
                 accelerator="gpu" if self.device.type == "cuda" else "cpu",
                 devices=1,
@@ -118,9 +128,22 @@ class PhasedTraining:
                 limit_val_batches=0,
                 callbacks=[_Phase(self)],
             )
-            trainer.fit(self.model, train_dataloaders=loader)
+            with self._compiled_step():
+                trainer.fit(self.model, train_dataloaders=loader)
         self.model.trainer = None
         return trainer.global_step
+
+    @contextmanager
+    def _compiled_step(self) -> Iterator[None]:
+        """The model makes compiled steps, where that is asked for, and is as it was afterwards."""
+        if self._step is None:
+            yield
+            return
+        self.model.training_step = self._step  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.model.training_step  # the class's own shows again
 
     def keep_best(self) -> None:
         """Put the state with the lowest validation loss back; the last one where nothing was selected."""
@@ -146,6 +169,7 @@ class PhasedTraining:
         if not loss < float("inf"):
             raise TrainingFailure(f"validation loss is {loss} at step {step}; lower the learning rate")
         self.progress.losses.append((step, loss))
+        _log.info("step %d: validation loss %.5g%s", step, loss, ", the best" if loss < self.progress.best_loss else "")
         if loss < self.progress.best_loss:
             self.progress.best_loss, self.progress.best_step = loss, step
             self.progress.best = self._trained()
@@ -233,5 +257,10 @@ def _free_trainer() -> None:
 
 
 def _quiet() -> None:
+    """Keep what Lightning says of a Trainer off stderr; its warnings remain for whoever else listens."""
     for name in ("lightning.pytorch", "lightning.fabric", "pytorch_lightning"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+        for handler in logger.handlers:
+            if isinstance(handler, logging.StreamHandler):
+                handler.setLevel(logging.ERROR)

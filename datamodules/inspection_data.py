@@ -32,6 +32,8 @@ from reshift.splits.samples import DEFECTIVE
 
 Batch = dict[str, Tensor]
 
+_BATCHES_A_WORKER = 4
+
 
 class NumberedBatches(TorchDataset[Batch]):
     """Batches by number, so that any worker builds any of them alike."""
@@ -63,7 +65,7 @@ class InspectionData(LightningDataModule):
         batch_size: samples a batch; rows are that many times the copies.
         seed_order, seed_augmentation: of the drawing order and of the training copies, nothing else.
         features: batches carry this frozen network's features instead of images.
-        workers: processes that prepare image batches; their number changes no value.
+        workers: processes that prepare image batches while the model works, at most; their number changes no value.
         masks: training, fitting and validation batches hold `mask`; single images only, no `features`.
 
     Raises:
@@ -335,8 +337,9 @@ class InspectionData(LightningDataModule):
         return {key: values, "extent": extent, "present": present, "index": torch.from_numpy(index)}
 
     def _loader(self, count: int, build: Callable[[int], Batch]) -> DataLoader[Batch]:
-        # Forked workers share the memory maps, pickling would copy every pixel; a row of features is not worth a hop.
-        workers = 0 if self.features is not None else self.workers
+        # Forked workers share the memory maps, pickling would copy every pixel; a row of features is not worth a hop,
+        # and a few batches are not worth a process.
+        workers = 0 if self.features is not None else min(self.workers, count // _BATCHES_A_WORKER)
         return DataLoader(
             NumberedBatches(count, build),
             batch_size=None,

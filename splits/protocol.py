@@ -16,6 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 
+_LOOKS = 1000
+
+
 class Skip(Exception):
     """A protocol does not apply to this table; the message is the reason shown to the user."""
 
@@ -100,10 +103,17 @@ class Protocol(ABC):
     def check_columns(self, table: pd.DataFrame) -> None:
         """Raise `Skip` where a required column is missing, empty or constant."""
         for column in self.requires:
-            values = set(table[column].unique().tolist()) - {""} if column in table.columns else set()
+            values = _some_values(table[column]) if column in table.columns else set()
             if len(values) < 2:
                 found = f"only {next(iter(values))!r}" if values else "no value"
                 raise Skip(f"column '{column}' has {found}; {self.name} needs at least two values")
+
+
+def _some_values(column: pd.Series) -> set[str]:
+    """At least two of the values that stand in a text column, or all there are; "" is none."""
+    # A few looks tell for most columns; taking a hundred thousand names apart is worth it for the others only.
+    looks = set(column.iloc[:: len(column) // _LOOKS + 1].tolist()) - {""}
+    return looks if len(looks) > 1 else set(column.unique().tolist()) - {""}
 
 
 def collect_splits(protocol: Protocol, table: pd.DataFrame, seed: int) -> tuple[list[Split], str]:

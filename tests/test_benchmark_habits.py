@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,14 @@ def test_ctrl_c_stops_within_seconds_and_the_same_command_goes_on(parts_manifest
     # More steps than anybody waits for, so that the interrupt finds a cell at work.
     command = [*RUN, *arguments, "--steps", "100000", "--models", "size_brightness", "classifier", "--run", "mine"]
     run = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell that starts these tests in the background hands them an ignored Ctrl-C, and they hand it on.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
     assert run.stderr is not None
     told = ""

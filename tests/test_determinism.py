@@ -26,6 +26,7 @@ from reshift.benchmark.executor import bundles
 from reshift.benchmark.planning import make_plan
 from reshift.benchmark.preset import Preset
 from reshift.benchmark.worker import Job, run_bundle
+from reshift.datamodules import inspection_data
 from reshift.datamodules.inspection_data import InspectionData
 from reshift.models.base import InspectionModule
 from reshift.results.store import RunStore
@@ -124,7 +125,10 @@ def test_cells_do_not_depend_on_the_number_of_processes(first: RunStore, by_two:
 
 
 @pytest.mark.parametrize("name", ON_IMAGES)
-def test_scores_do_not_depend_on_the_number_of_loader_workers(world: Path, name: str) -> None:
+def test_scores_do_not_depend_on_the_number_of_loader_workers(
+    world: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspection_data, "_BATCHES_A_WORKER", 1)
     run = SmallRun(small_preset(world / "parts" / "parts.csv", rows([name])), world / "loaders")
     place, cpu = next(run.world.places()), torch.device("cpu")
     _, spec, cls = next(run.world.models())

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
+import shutil
+import time
 import weakref
+from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
+from pebble import ProcessPool
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from reshift.benchmark.cell_data import loader_workers
 from reshift.benchmark.preset import ModelSpec
-from reshift.benchmark.speed import cell_overhead, worker_memory
+from reshift.benchmark.speed import cell_overhead, data_wait, gpu_options, worker_memory
 from reshift.benchmark.speed.classifier_training import BareLoop, classifier_and_data
 from reshift.benchmark.speed.pictures import write_pictures
 from reshift.benchmark.speed.planned_run import check_done, planned_run
@@ -22,9 +29,12 @@ from reshift.benchmark.speed.two_workers import WarmWorkers
 from reshift.benchmark.speed.warm_images import PlainPictures, plain_crops, plain_flips
 from reshift.benchmark.speed.worker_memory import resident_mib
 from reshift.benchmark.training import PhasedTraining
+from reshift.benchmark.worker import start_worker
 from reshift.datamodules.image_cache import cached_images
+from reshift.datamodules.inspection_data import InspectionData
 from reshift.datamodules.manifest import Manifest
 from reshift.models.base import Batch, InspectionModule
+from reshift.splits.in_distribution import InDistribution
 
 SMALL = {"backbone": "test_efficientnet", "weights": "none"}
 SIDE = 64
@@ -133,3 +143,67 @@ def test_warm_workers_outlive_a_run_of_cells(tmp_path: Path) -> None:
 
 def _flips(picture: np.ndarray) -> list[np.ndarray]:
     return [turned[:, ::step] for turned in (picture, picture[::-1]) for step in (1, -1)]
+
+
+def test_what_a_training_waits_for_its_batches_is_part_of_its_time(tmp_path: Path) -> None:
+    found = data_wait.measure(tmp_path, side=32, steps=3, backbone=SMALL["backbone"])
+    detail = found.detail
+    waited = detail["first_wait_s"] + 2 * detail["later_wait_s"]
+    assert found.value == pytest.approx(100 * waited / (3 * detail["step_s"]))
+    assert 0 < found.value < 100
+
+
+def test_a_slow_loader_is_seen_in_the_wait() -> None:
+    watched = data_wait.Watched(cast(DataLoader[Batch], Slow()))
+    for _ in watched:
+        time.sleep(0.01)  # a step: not part of the wait
+    assert len(watched) == len(watched.waits) == 3
+    assert all(0.02 <= wait < 0.03 for wait in watched.waits)
+
+
+class Slow:
+    """Takes 20 ms for each of three batches."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[Batch]:
+        for _ in range(3):
+            time.sleep(0.02)
+            yield {}
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch.compile wants a C++ compiler on a processor")
+@pytest.mark.heavy  # compiles twice
+@pytest.mark.timeout(1800)
+def test_what_is_measured_on_a_gpu_runs_on_any_device(tmp_path: Path) -> None:
+    found = gpu_options.measure(tmp_path, 32, 2, 1, SMALL["backbone"], "cpu")
+    detail = found.detail
+    assert found.value == pytest.approx(detail["fp32_step_s"] / detail["bf16_step_s"])
+    assert detail["compiling_s"] > 1 and "torch.compile" in found.note
+
+
+def test_a_pool_worker_may_load_by_processes_of_its_own(parts_manifest: Path) -> None:
+    with ProcessPool(1, context=multiprocessing.get_context("spawn"), initializer=start_worker) as pool:
+        daemon, same = pool.schedule(load_by_two, args=[parts_manifest]).result()
+    assert not daemon and same
+
+
+def load_by_two(manifest: Path) -> tuple[bool, bool]:
+    """Whether this process is a daemon, and whether two processes prepare the batches that it would."""
+    table = Manifest(manifest).read()
+    split = next(InDistribution(val=0.3).splits(table.table, seed=0))
+
+    def batches(workers: int) -> list[Tensor]:
+        data = InspectionData(table, split, size=SIDE, batch_size=4, workers=workers)
+        loader = data.train_loader(steps=8)
+        assert loader.num_workers == workers
+        return [batch["image"] for batch in loader]
+
+    same = all(torch.equal(a, b) for a, b in zip(batches(0), batches(2), strict=True))
+    return multiprocessing.current_process().daemon, same
+
+
+@pytest.mark.parametrize(("kind", "least", "most"), [("cpu", 0, 0), ("cuda", 1, 4)])
+def test_loaders_get_processes_of_their_own_beside_a_gpu_alone(kind: str, least: int, most: int) -> None:
+    assert least <= loader_workers(torch.device(kind)) <= most

@@ -30,21 +30,25 @@ NAMES = (
     "large_table",
     "large_table_memory",
     "worker_memory",
+    "data_wait",
 )
 """Modules of this package in the order of the table; each has `measure(scratch: Path) -> Measurement`."""
+
+GPU_NAMES = ("gpu_options", "gpu_cells")
+"""Those that only a machine with a GPU can measure."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what is named, or everything; returns 0 when every target is met."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *NAMES], help="default: all")
+    parser.add_argument("names", nargs="*", choices=[[], *NAMES, *GPU_NAMES], help="default: all this machine can")
     parser.add_argument("--out", type=Path, default=Path("results/speed"), help="folder of the JSON file")
     given = parser.parse_args(arguments)
     found = hardware()
     path = given.out / f"{slug(found)}.json"
     given.out.mkdir(parents=True, exist_ok=True)
     met = True
-    for name in given.names or NAMES:
+    for name in given.names or (NAMES + GPU_NAMES if found["accelerator"] else NAMES):
         started = time.monotonic()
         measurement = _apart(name)
         met &= measurement.met
@@ -71,7 +75,7 @@ def _keep(path: Path, found: dict[str, object], name: str, measurement: Measurem
     measurements = {**kept["measurements"], name: {**asdict(measurement), "versions": found["versions"]}}
     plain = {
         "hardware": {key: value for key, value in found.items() if key != "versions"},
-        "measurements": {known: measurements[known] for known in NAMES if known in measurements},
+        "measurements": {known: measurements[known] for known in NAMES + GPU_NAMES if known in measurements},
     }
     write_atomically(path, (json.dumps(plain, indent=1) + "\n").encode())
 

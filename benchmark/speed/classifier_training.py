@@ -48,14 +48,14 @@ def measure(scratch: Path, side: int = SIDE, steps: int = STEPS, rounds: int = R
 
 
 def classifier_and_data(
-    scratch: Path, side: int, steps: int, backbone: str = BACKBONE
+    scratch: Path, side: int, steps: int, backbone: str = BACKBONE, device: torch.device | None = None
 ) -> tuple[InspectionData, Classifier]:
     """A classifier from a random start, ready for `steps`, and its batches of 50 pictures."""
     pictures = Manifest(write_pictures(scratch / "pictures", 80, side)).read()
     split = next(InDistribution().splits(pictures.table, seed=0))
     torch.manual_seed(0)
     model = Classifier(backbone, weights="none")
-    data = cell_data(model, pictures, split, side, BATCH, 0, torch.device("cpu"))
+    data = cell_data(model, pictures, split, side, BATCH, 0, device or torch.device("cpu"))
     model.prepare(TrainingInfo(steps, data.class_counts, data.n_groups, data.n_views, data.size))
     return data, model
 

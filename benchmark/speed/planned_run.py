@@ -16,7 +16,15 @@ PICTURES = 80
 
 
 def planned_run(
-    folder: Path, models: list[ModelSpec], *, seeds: int, folds: int, size: int, steps: int, batch_size: int
+    folder: Path,
+    models: list[ModelSpec],
+    *,
+    seeds: int,
+    folds: int,
+    size: int,
+    steps: int,
+    batch_size: int,
+    device: str = "cpu",
 ) -> tuple[Job, list[PlannedCell]]:
     """Plan `models` on `folds` folds of 80 pictures of side `size` into `folder`; its cells come seed by seed."""
     csv = write_pictures(folder.with_name(f"{folder.name}-pictures"), PICTURES, size)
@@ -33,7 +41,7 @@ def planned_run(
     )
     plan = make_plan(preset, folder.name)
     RunStore(folder).write_plan(plan)
-    return Job(folder, preset, "cpu", "none"), list(plan.cells)
+    return Job(folder, preset, device, "none"), list(plan.cells)
 
 
 def check_done(job: Job, cells: Sequence[PlannedCell]) -> None:

@@ -17,7 +17,13 @@ BACKBONE, SIDE, STEPS, BATCH, CELLS, ROUNDS = "resnet18", 64, 24, 16, 4, 5
 
 
 def measure(
-    scratch: Path, backbone: str = BACKBONE, steps: int = STEPS, cells: int = CELLS, rounds: int = ROUNDS
+    scratch: Path,
+    backbone: str = BACKBONE,
+    steps: int = STEPS,
+    cells: int = CELLS,
+    rounds: int = ROUNDS,
+    workers: int = 2,
+    device: str = "cpu",
 ) -> Measurement:
     """A round is a `run_cells` over `cells` new cells, from the first being given out to the last record read.
 
@@ -25,17 +31,24 @@ def measure(
     """
     model = ModelSpec("classifier", {"backbone": backbone, "weights": "none"})
     job, planned = planned_run(
-        scratch / "run", [model], seeds=2 * cells * (rounds + 1), folds=1, size=SIDE, steps=steps, batch_size=BATCH
+        scratch / "run",
+        [model],
+        seeds=2 * cells * (rounds + 1),
+        folds=1,
+        size=SIDE,
+        steps=steps,
+        batch_size=BATCH,
+        device=device,
     )
-    two, one = WarmWorkers(job, 2), WarmWorkers(job, 1)
+    several, one = WarmWorkers(job, workers), WarmWorkers(job, 1)
     try:
         times = side_by_side(
-            lambda: two.compute([planned.pop() for _ in range(cells)]),
+            lambda: several.compute([planned.pop() for _ in range(cells)]),
             lambda: one.compute([planned.pop() for _ in range(cells)]),
             rounds,
         )
     finally:
-        two.stop()
+        several.stop()
         one.stop()
     return Measurement(
         what="two local workers on ResNet-18 cells",
