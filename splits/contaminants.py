@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from reshift.splits.protocol import unit_hashes
+from reshift.splits.protocol import unit_hashes, utf8
 from reshift.splits.roster import Mask, Numbers, Roster
 from reshift.splits.samples import DEFECTIVE, GOOD
 
@@ -66,7 +66,7 @@ def make_pool(
         (injected, defective), (beside, clean) = images.of(units, DEFECTIVE), images.of(units, GOOD)
     else:
         views = np.sort(images.of(np.flatnonzero(reserve), DEFECTIVE)[0])
-        hashes = unit_hashes(seed, f"{repeat}/inject/{side}", roster.samples[views].tolist())
+        hashes = unit_hashes(seed, f"{repeat}/inject/{side}", utf8(roster.samples[views].tolist()))
         injected, beside = views[np.argsort(hashes, kind="stable")], np.empty(0, dtype=np.int64)
         defective, clean = np.ones(len(views), dtype=np.int64), np.zeros(len(views), dtype=np.int64)
     return Pool(

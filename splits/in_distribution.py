@@ -57,7 +57,7 @@ def fold_masks(
     roster: Roster, seed: int, folds: int, folds_used: int | None, val: float
 ) -> Iterator[tuple[str, Mask, Mask, Mask]]:
     """The name of each fold over parts, and its samples in train, val and test, (N,) each."""
-    dealt = deal_numbers(roster.names, roster.group_labels, folds, seed, "fold")
+    dealt = deal_numbers(roster.hashed_names, roster.group_labels, folds, seed, "fold")
     for fold in range(folds)[:folds_used]:
         rest = dealt != fold
         drawn = roster.draw(rest, val, seed, f"val/fold={fold}")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reshift.splits.drawing import check_share
 from reshift.splits.in_distribution import check_folds, fold_masks
-from reshift.splits.protocol import Protocol, Split, unit_hashes
+from reshift.splits.protocol import Protocol, Split, unit_hashes, utf8
 from reshift.splits.roles import usable_splits
 from reshift.splits.roster import Mask, Roster
 from reshift.splits.samples import DEFECTIVE, GOOD
@@ -99,16 +99,17 @@ class LabelFlips(Protocol):
 def _flipped(roster: Roster, rows: Mask, unit: str, rate: float, seed: int, place: str) -> tuple[Mask, int, int]:
     """Samples whose observed label differs from the truth, (N,), how many units are flipped, and how many there are."""
     if unit == "part":
-        number, names, truth = roster.group, roster.names, roster.group_labels
+        number, names, truth = roster.group, roster.hashed_names, roster.group_labels
         units = np.flatnonzero(roster.groups_of(rows))
     else:
-        number, names, truth = np.arange(len(roster.samples)), roster.samples, roster.labels
+        number, truth = np.arange(len(roster.samples)), roster.labels
+        names = utf8(roster.samples.tolist())
         units = np.flatnonzero(rows)
     observed = truth.copy()
     flipped = 0
     for label in (GOOD, DEFECTIVE):
         own = units[truth[units] == label]
-        order = own[np.argsort(unit_hashes(seed, f"flip/{place}", names[own].tolist()), kind="stable")]
+        order = own[np.argsort(unit_hashes(seed, f"flip/{place}", names[own]), kind="stable")]
         chosen = order[: int(rate * len(order) + 0.5)]
         observed[chosen] = 1 - label
         flipped += len(chosen)

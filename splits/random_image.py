@@ -10,7 +10,7 @@ import pandas as pd
 
 from reshift.splits.drawing import check_share, deal_numbers, draw_mask
 from reshift.splits.in_distribution import check_folds
-from reshift.splits.protocol import Protocol, Split
+from reshift.splits.protocol import Protocol, Split, utf8
 from reshift.splits.roles import usable_splits
 from reshift.splits.roster import Roster
 
@@ -42,13 +42,14 @@ class RandomImage(Protocol):
 
     def _folds(self, table: pd.DataFrame, seed: int) -> Iterator[Split]:
         roster = Roster.of(table)
-        dealt = deal_numbers(roster.samples, roster.labels, self.folds, seed, "image fold")
+        samples = utf8(roster.samples.tolist())
+        dealt = deal_numbers(samples, roster.labels, self.folds, seed, "image fold")
         for fold in range(self.folds)[: self.folds_used]:
             rest = np.flatnonzero(dealt != fold)
             images = np.ones(len(rest), dtype=np.int64)
             purpose = f"image val/fold={fold}"
             val = np.zeros(len(dealt), dtype=np.bool_)
-            val[rest] = draw_mask(roster.samples[rest], roster.labels[rest], images, self.val, seed, purpose)
+            val[rest] = draw_mask(samples[rest], roster.labels[rest], images, self.val, seed, purpose)
             yield roster.split(
                 f"fold={fold}",
                 train=(dealt != fold) & ~val,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from reshift.splits.drawing import draw_mask
 from reshift.splits.groups import with_groups
-from reshift.splits.protocol import Split, unit_hashes
+from reshift.splits.protocol import Split, unit_hashes, utf8
 from reshift.splits.samples import DEFECTIVE
 
 Mask = NDArray[np.bool_]
@@ -55,6 +55,11 @@ class Roster:
         return (number == place.get(value, -1) for value in values)
 
     @cached_property
+    def hashed_names(self) -> NDArray[np.object_]:
+        """`names` as draws hash them, (G,)."""
+        return utf8(self.names.tolist())
+
+    @cached_property
     def images(self) -> Numbers:
         """How many samples each group has, (G,)."""
         return np.bincount(self.group, minlength=len(self.names))
@@ -78,12 +83,12 @@ class Roster:
         own = np.flatnonzero(groups)
         drawn = np.zeros(len(groups), dtype=np.bool_)
         size = (self.images if sizes is None else sizes)[own]
-        drawn[own] = draw_mask(self.names[own], self.group_labels[own], size, share, seed, purpose)
+        drawn[own] = draw_mask(self.hashed_names[own], self.group_labels[own], size, share, seed, purpose)
         return drawn
 
     def hash_order(self, groups: Numbers, seed: int, purpose: str) -> Numbers:
         """The numbers of these groups, given in rising order, in the order in which `hash_order` puts their names."""
-        return groups[np.argsort(unit_hashes(seed, purpose, self.names[groups].tolist()), kind="stable")]
+        return groups[np.argsort(unit_hashes(seed, purpose, self.hashed_names[groups]), kind="stable")]
 
     def mask(self, rows: Numbers) -> Mask:
         """Samples by their rows as a mask, (N,)."""

@@ -26,7 +26,7 @@ from reshift.results.plan import Plan
 from reshift.results.record import read_columns, read_record
 from reshift.results.store import RunStore
 from reshift.splits.drawing import deal_folds, draw_share
-from reshift.splits.protocol import Split, hash_order, unit_hash, unit_hashes
+from reshift.splits.protocol import Split, hash_order, unit_hash, unit_hashes, utf8
 from reshift.splits.roles import usable_splits, why_unusable
 from reshift.splits.samples import validate_table
 from reshift.splits.unseen_component import UnseenComponent
@@ -191,7 +191,7 @@ NAMES = [f"part {number} \u00e4" for number in range(300)]
 
 
 def test_hashes_of_many_names_are_those_of_each() -> None:
-    assert unit_hashes(3, "purpose", NAMES).tolist() == [unit_hash(3, "purpose", name) for name in NAMES]
+    assert unit_hashes(3, "purpose", utf8(NAMES)).tolist() == [unit_hash(3, "purpose", name) for name in NAMES]
     by_hash = sorted(set(NAMES), key=lambda name: (unit_hash(3, "purpose", name), name))
     assert hash_order(3, "purpose", [*NAMES[::-1], *NAMES[:5]]) == by_hash
 
