@@ -16,19 +16,21 @@ from reshift.benchmark.deploy.overlay import blended
 from reshift.benchmark.deploy.pictures import read_units
 from reshift.benchmark.deploy.scorers import TorchScorer
 from reshift.benchmark.deploy.units import Unit
-from reshift.benchmark.kept_model import WEIGHTS_FILE, KeptCell, KeptModelError, kept_cells, kept_model
+from reshift.benchmark.kept_model import KeptCell, kept_cells, kept_model
 from reshift.benchmark.planning import make_plan
 from reshift.benchmark.preset import DatasetSpec, Preset
 from reshift.benchmark.report_command import SIDE, jpeg
 from reshift.benchmark.world import PROTOCOLS, World
-from reshift.datamodules.dataset import DataError
+from reshift.datamodules.dataset import DataError, Dataset
 from reshift.datamodules.image_file import Pixels
+from reshift.datamodules.rows import ABSENT, rows_of
 from reshift.datamodules.test_shift import disturbed
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.report.examined import WrongPart
 from reshift.results.report.gallery import WrongMaps
 from reshift.results.store import RunStore
-from reshift.splits.protocol import Protocol
+from reshift.results.weights_file import WEIGHTS_FILE, WeightsError
+from reshift.splits.protocol import Protocol, Split
 
 _AGREEMENT = 0.01
 """Of the range of a cell's test scores: how far the rebuilt model may be from them, which another device may be."""
@@ -99,33 +101,50 @@ def wrong_maps(
 def cell_looks(kept: KeptCell, world: World, store: RunStore, device: torch.device) -> dict[str, list[Look | None]]:
     """Where the cell's model looks in each view of its wrong parts, None for views that it does not test.
 
+    Of a model of whole parts it is where each of the views moves the part's one score.
+
     Raises:
         NoMaps: the model gives none, or is not the one that the cell's scores are of.
         DataError: a picture that cannot be read.
     """
     model = kept_model(kept, world, store, device)
-    if model.views != "one":
-        raise NoMaps("it looks at whole parts, and maps are drawn of single views")
     place = world.place(kept.cell.dataset)
     table = place.dataset.table
     rows = table[table["part"].isin(kept.parts)].sort_values(["part", "view", "sample"])
     assert kept.record.scores is not None  # a record that was read has its scores
     headline = kept.tested.set_index("sample")[f"score:{kept.record.scores.names[0]}"]
-    samples = [sample for sample in rows["sample"] if sample in headline.index]
-    found = read_units([Unit(sample, (place.dataset.root / sample,)) for sample in samples], world.preset.size)
+    split = place.split(kept.cell.protocol, kept.cell.split)
+    if model.views == "one":
+        samples = [sample for sample in rows["sample"] if sample in headline.index]
+        units = [Unit(sample, (place.dataset.root / sample,)) for sample in samples]
+    else:
+        units = list(_tested_parts(kept, place.dataset, split))
+        samples = [picture for unit in units for picture in unit.pictures if picture]
+    found = read_units(units, world.preset.size)
     for error in found.errors.values():
         raise DataError(error)
-    shift = place.split(kept.cell.protocol, kept.cell.split).test_shift
-    images = disturbed(found.images, found.slots[:, 0], shift) if shift else found.images
+    # Pictures stand in the order of the units' slots, which is that of the samples.
+    every = np.arange(len(samples), dtype=np.int64)
+    images = disturbed(found.images, every, split.test_shift) if split.test_shift else found.images
     scorer = TorchScorer(model, kept.cell.identity["budget"]["batch_size"], device)
     maps = scorer.maps(images, found.slots)
     if maps is None:
         raise NoMaps("it gives no maps")
-    off = np.abs(scorer.scores(images, found.slots) - headline.loc[samples].to_numpy())
+    off = np.abs(scorer.scores(images, found.slots) - headline.loc[[unit.name for unit in units]].to_numpy())
     if not (off <= _AGREEMENT * np.ptp(headline.to_numpy())).all() or not np.isfinite(maps).all():
         raise NoMaps(f"{WEIGHTS_FILE} does not give the scores of its record")
-    looks = dict(zip(samples, zip(images.pixels, maps, strict=True), strict=True))
+    looks = dict(zip(samples, zip(images.pixels, maps[found.slots != ABSENT], strict=True), strict=True))
     return {str(part): [looks.get(sample) for sample in own["sample"]] for part, own in rows.groupby("part")}
+
+
+def _tested_parts(kept: KeptCell, dataset: Dataset, split: Split) -> Iterator[Unit]:
+    """The cell's wrong parts with each tested picture in the slot that it had when the cell scored them."""
+    rows = rows_of(dataset.table, split, "test", "all")
+    samples = dataset.table["sample"].tolist()
+    for part, images in zip(rows.frame["part"], rows.images.tolist(), strict=True):
+        if part in kept.parts:
+            pictures = tuple("" if image == ABSENT else samples[image] for image in images)
+            yield Unit(part, tuple(dataset.root / name if name else None for name in pictures), pictures)
 
 
 def _asked(preset: Preset, spec: DatasetSpec, kept: Sequence[KeptCell]) -> Preset:
@@ -160,5 +179,5 @@ def _overlay(pixels: Pixels, heat: NDArray[np.float32], opaque: float) -> Pixels
 def _line(error: Exception, cell: PlannedCell) -> str:
     text = " ".join("".join(c if c.isprintable() else " " for c in str(error)).split())[:160]
     return f"{cell.model}: " + (
-        text if isinstance(error, NoMaps | KeptModelError | DataError) else f"{type(error).__name__}: {text}"
+        text if isinstance(error, NoMaps | WeightsError | DataError) else f"{type(error).__name__}: {text}"
     )

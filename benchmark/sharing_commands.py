@@ -1,4 +1,4 @@
-"""Commands that hand a finished run on: judged by a metric of one's own, packed, and checked as a stranger would."""
+"""Commands that hand a finished run on: judged by one's own metric, packed, checked, accepted, confirmed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reshift.benchmark.subcommands import Subcommands
 
 
 def add_commands(add: Subcommands) -> None:
-    """metric, submit, check-submission."""
+    """metric, submit, check-submission, accept, confirm."""
     metric_of = add(
         "metric",
         metric,
@@ -40,6 +40,24 @@ def add_commands(add: Subcommands) -> None:
     )
     check.add_argument("file", type=Path)
 
+    taking = add(
+        "accept",
+        accept,
+        "check a submission and bring its rows into a published board, marked as self-reported",
+        "reshift accept tiles.zip --into results/leaderboards/tiles",
+    )
+    taking.add_argument("file", type=Path)
+    taking.add_argument("--into", type=Path, required=True, help="folder of the board; made if absent")
+
+    lifting = add(
+        "confirm",
+        confirm,
+        "compare a board's self-reported rows with a run of the same cells; lifts the mark of those that agree, else 1",
+        "reshift confirm results/leaderboards/tiles my-run",
+    )
+    lifting.add_argument("board", help="name under runs/, or a path")
+    lifting.add_argument("run", help="one's own run of the same preset: name under runs/, or a path")
+
 
 def metric(args: Namespace) -> int:
     """Judge a finished run by a function of one's own."""
@@ -63,3 +81,20 @@ def check_submission(args: Namespace) -> int:
 
     print("\n".join(checked(args.file)))
     return 0
+
+
+def accept(args: Namespace) -> int:
+    """Bring a submission into a board."""
+    from reshift.benchmark.accept import accepted
+
+    print("\n".join(accepted(args.file, args.into)))
+    return 0
+
+
+def confirm(args: Namespace) -> int:
+    """Compare self-reported rows with a run of one's own. 0 when all that it holds agree, else 1."""
+    from reshift.benchmark.accept import confirmed
+
+    lines, agree = confirmed(run_store(args.board).path, run_store(args.run).path)
+    print("\n".join(lines))
+    return 0 if agree else 1

@@ -21,6 +21,7 @@ from reshift.results.partial_board import partial_bytes, partial_rows
 from reshift.results.partial_row import PartialRow
 from reshift.results.plan import Plan, PlannedCell
 from reshift.results.prognosis_board import PrognosisRow, prognosis_bytes, prognosis_rows
+from reshift.results.provenance import PROVENANCE_FILE, Provenance, model_mark, provenance, provenance_bytes
 from reshift.results.published import published_bytes
 from reshift.results.rank_test import rank_bytes
 from reshift.results.record import RECORD_FILE, Record, RecordError
@@ -54,6 +55,7 @@ class Boards:
         risk_coverage: `risk_coverage.csv` of the same models, or None.
         records: headers of the finished cells by cell id, for `cost.csv`.
         problems: one line a record that could not be read; its cell counts as missing.
+        provenance: which rows were handed in by others; empty where none was.
     """
 
     plan: Plan
@@ -69,6 +71,11 @@ class Boards:
     risk_coverage: bytes | None
     records: Mapping[str, Record]
     problems: tuple[str, ...]
+    provenance: tuple[Provenance, ...]
+
+    def marked_model(self, label: str, dataset: str = "", protocol: str = "") -> str:
+        """A model as tables name it, marked where its cells are self-reported; see `model_mark` for the arguments."""
+        return label + model_mark(self.provenance, label, dataset, protocol)
 
     def files(self) -> dict[str, bytes]:
         """The CSVs by file name; all but `cost.csv` depend on plan and scores alone, to the byte."""
@@ -82,6 +89,7 @@ class Boards:
             ("views.csv", view_bytes(self.records, self.views) if self.views else None),
             ("partial.csv", partial_bytes(self.partial) if self.partial else None),
             ("risk_coverage.csv", self.risk_coverage),
+            (PROVENANCE_FILE, provenance_bytes(self.provenance) if self.provenance else None),
             ("ranks.csv", rank_bytes(self.overall, {cell.model for cell in self.plan.cells})),
         ):
             if content is not None:
@@ -133,14 +141,14 @@ def build_boards(
         if cell.not_applicable or not (store.folder(cell.id) / RECORD_FILE).exists():
             continue
         try:
+            record = checked_record(store, cell.id)
             if cell.forecasts:
-                records[cell.id], forecasts[cell.id] = store.read(cell.id)
-                continue
-            records[cell.id] = checked_record(store, cell.id)
+                forecasts[cell.id] = store.read(cell.id)[1]
         except RecordError as error:
             problems.append(str(error))
             continue
-        if (content := store.attachment(records[cell.id], LOCALISATION_FILE)) is not None:
+        records[cell.id] = record
+        if (content := store.attachment(record, LOCALISATION_FILE)) is not None:
             maps[cell.id] = decode_localisation(content)
     judged = JudgedCells(store, {name: record for name, record in records.items() if name not in forecasts})
     # Families come data set by data set, and their rows in order: what is strung together is in order too.
@@ -178,6 +186,7 @@ def build_boards(
         risk_coverage=risk_coverage_bytes(wanted, plan.cells, judged) if wanted else None,
         records=records,
         problems=tuple(problems),
+        provenance=provenance(plan.cells, records, store.submitted()),
     )
 
 

@@ -53,7 +53,12 @@ def front_table(boards: Boards) -> list[str]:
         familiar = _worst(boards, model, (FAMILIAR,))
         shifted = _worst(boards, model, SHIFTS)
         if familiar is not None and shifted is not None:
-            rows.append((shifted.auroc.mean or 0.0, [model, *_cells(familiar), shifted.split, *_cells(shifted)]))
+            rows.append(
+                (
+                    shifted.auroc.mean or 0.0,
+                    [boards.marked_model(model), *_cells(familiar), shifted.split, *_cells(shifted)],
+                )
+            )
     head = ["model", "in distribution: AUROC (95 %)", "escapes", "false rejects"]
     head += ["worst shift", "AUROC (95 %)", "escapes", "false rejects"]
     return markdown_table(head, [cells for _, cells in sorted(rows, key=lambda r: -r[0])])
@@ -67,7 +72,7 @@ def protocol_table(boards: Boards, protocols: Sequence[str]) -> list[str]:
         if name in protocols and row.split == MEAN and row.metric == "auroc" and row.mean is not None:
             found.setdefault(row.model, {})[name] = row
     rows = [
-        [model, *(with_parts_interval(columns[name]) for name in protocols)]
+        [boards.marked_model(model), *(with_parts_interval(columns[name]) for name in protocols)]
         for model, columns in sorted(found.items())
         if set(columns) == set(protocols) and not model.endswith("[probability]")
     ]
@@ -79,7 +84,7 @@ def rank_table(boards: Boards) -> list[str]:
     columns = {name: board_means(boards.overall, board) for name, board in RANKED.items()}
     first, *others = RANKED
     models = sorted(set().union(*columns.values()), key=lambda m: (-columns[first].get(m, 0.0), m))
-    rows = [[model, *(number(means.get(model)) for means in columns.values())] for model in models]
+    rows = [[boards.marked_model(model), *(number(means.get(model)) for means in columns.values())] for model in models]
     lines = markdown_table(["model", *columns], rows)
     for other in others:
         found = rank_agreement(boards.overall, RANKED[first], RANKED[other], FLOORS)

@@ -18,6 +18,7 @@ from reshift.results.partial_summary import partial_tables
 from reshift.results.prognosis_summary import HEAD as PROGNOSIS_HEAD
 from reshift.results.prognosis_summary import READING as PROGNOSIS_READING
 from reshift.results.prognosis_summary import prognosis_tables
+from reshift.results.provenance import PROVENANCE_FILE, provenance_notes
 from reshift.results.published import beside
 from reshift.results.rank_test import board_rank_tests
 from reshift.results.removals import removals
@@ -41,7 +42,7 @@ def markdown(boards: Boards, files: Collection[str]) -> str:
     """`leaderboards/README.md`; every number in it stands in one of the `files` beside it."""
     plan = boards.plan
     lines = [f"# Leaderboards of run `{plan.name}`", "", f"**{progress(boards)}**", ""]
-    lines += [f"- {note}" for note in plan.notes]
+    lines += [f"- {note}" for note in (*plan.notes, *provenance_notes(boards.provenance))]
     lines += [f"- unreadable, counted as missing: {problem}" for problem in boards.problems]
     lines += ["", *([" ".join(_READING.split()), ""] if boards.protocols else [])]
     for (dataset, protocol), table in summaries(boards).items():
@@ -52,7 +53,7 @@ def markdown(boards: Boards, files: Collection[str]) -> str:
                 "It is shown for comparison only.",
                 "",
             ]
-        lines += [*_head(table), "", *_table(table), ""]
+        lines += [*_head(table), "", *_table(boards, table), ""]
     lines += [*_label_errors(boards), *_localisation(boards), *_partial(boards), *_prognosis(boards, files)]
     lines += [*_ranks(boards), *_published(boards), *_removals(boards), *_skipped(boards)]
     lines += ["## Files", ""]
@@ -68,6 +69,7 @@ def markdown(boards: Boards, files: Collection[str]) -> str:
         ("localisation.csv", "anomaly maps against masks, by split, size and kind of defect"),
         ("partial.csv", "parts that skip a re-test, promised and realised escapes, costs, by split and seed"),
         ("risk_coverage.csv", "how wrong each model is on the parts it is surest of"),
+        (PROVENANCE_FILE, "rows that were handed in by others, and who has run them again"),
         ("prognosis.csv", "every metric of remaining life, by split and over all sequences"),
     ):
         lines += [f"- `{name}`: {text}"] if name in files else []
@@ -89,13 +91,14 @@ def _head(table: Sequence[Summary]) -> list[str]:
     ]
 
 
-def _table(table: Sequence[Summary]) -> list[str]:
+def _table(boards: Boards, table: Sequence[Summary]) -> list[str]:
     gaps = any(s.gap is not None for s in table)
     head = ["tier", "model", "AUROC", "± seeds", "worst split", "escapes", "false rejects", "parts", "cells"]
     rows = []
     for s in table:
         worst = f"{number(s.worst)} ({s.worst_split})" if s.worst is not None else ""
-        row = [str(s.tier or ""), s.model, with_parts_interval(s.auroc), _half_width(s), worst]
+        model = boards.marked_model(s.model, s.dataset, s.protocol)
+        row = [str(s.tier or ""), model, with_parts_interval(s.auroc), _half_width(s), worst]
         row += [str(s.escapes or ""), str(s.false_rejects or ""), str(s.auroc.n_parts or ""), s.auroc.coverage]
         if gaps:
             row.insert(5, with_parts_interval(s.gap, signed=True))
@@ -118,7 +121,7 @@ def _label_errors(boards: Boards) -> list[str]:
     lines = [LABEL_ERROR_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
         lines += [f"## {dataset}: {protocol}, if test labels are wrong", "", notes[dataset, protocol], ""]
-        lines += [*markdown_table(LABEL_ERROR_HEAD, rows), ""]
+        lines += [*_marked_table(boards, LABEL_ERROR_HEAD, (dataset, protocol), rows), ""]
     return lines
 
 
@@ -126,7 +129,8 @@ def _localisation(boards: Boards) -> list[str]:
     tables = localisation_tables(boards.localisation)
     lines = [LOCALISATION_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
-        lines += [f"## {dataset}: {protocol}, where defects are seen", "", *markdown_table(LOCALISATION_HEAD, rows), ""]
+        lines += [f"## {dataset}: {protocol}, where defects are seen", ""]
+        lines += [*_marked_table(boards, LOCALISATION_HEAD, (dataset, protocol), rows), ""]
     return lines
 
 
@@ -142,7 +146,8 @@ def _prognosis(boards: Boards, files: Collection[str]) -> list[str]:
     tables = prognosis_tables(boards.prognosis)
     lines = [PROGNOSIS_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
-        lines += [f"## {dataset}: {protocol}, remaining life", "", *markdown_table(PROGNOSIS_HEAD, rows), ""]
+        lines += [f"## {dataset}: {protocol}, remaining life", ""]
+        lines += [*_marked_table(boards, PROGNOSIS_HEAD, (dataset, protocol), rows), ""]
         for model, *_ in rows:
             drawn = [picture_name(dataset, protocol, model, kind) for kind in ("sequence", "lives")]
             lines += [f"![Forecasts of {model}]({name})" for name in drawn if name in files]
@@ -153,7 +158,10 @@ def _prognosis(boards: Boards, files: Collection[str]) -> list[str]:
 def _ranks(boards: Boards) -> list[str]:
     lines: list[str] = []
     for protocol, test in board_rank_tests(boards.overall, {cell.model for cell in boards.plan.cells}).items():
-        rows = [[model, f"{rank:.2f}"] for model, rank in sorted(test.mean_ranks.items(), key=lambda i: (i[1], i[0]))]
+        rows = [
+            [boards.marked_model(model), f"{rank:.2f}"]
+            for model, rank in sorted(test.mean_ranks.items(), key=lambda i: (i[1], i[0]))
+        ]
         lines += [
             f"## Ranks over {test.blocks} data sets: {protocol}",
             "",
@@ -179,7 +187,10 @@ def _published(boards: Boards) -> list[str]:
 
 
 def _removals(boards: Boards) -> list[str]:
-    rows = [[*key, *map(str, counts)] for key, counts in removals(boards.records).items()]
+    rows = [
+        [dataset, boards.marked_model(model, dataset, protocol), protocol, *map(str, counts)]
+        for (dataset, model, protocol), counts in removals(boards.records).items()
+    ]
     if not rows:
         return []
     head = ["data", "model", "protocol", "cells", "wrong pictures injected", "of them removed", "good ones removed"]
@@ -197,6 +208,13 @@ def _skipped(boards: Boards) -> list[str]:
         rows = [[*key[:3], str(n), key[3]] for key, n in sorted(reasons.items())]
         lines += [*markdown_table(["data", "model", "protocol", "cells", "reason"], rows), ""]
     return lines
+
+
+def _marked_table(
+    boards: Boards, head: Sequence[str], board: tuple[str, str], rows: Sequence[Sequence[str]]
+) -> list[str]:
+    """A table of one data set and protocol whose first column names models."""
+    return markdown_table(head, [[boards.marked_model(model, *board), *others] for model, *others in rows])
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

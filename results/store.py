@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ import pandas as pd
 from reshift.results.atomic_write import write_atomically
 from reshift.results.heartbeat import BeatWatch, hold_beating, is_beating
 from reshift.results.lease import LeaseHeld, hold, is_held
+from reshift.results.log_file import LOG_FILE
 from reshift.results.plan import Plan
 from reshift.results.record import (
     Record,
@@ -24,6 +25,7 @@ from reshift.results.record import (
     read_record,
     write_record,
 )
+from reshift.results.submitted_cells import SubmittedCell, read_submitted, write_submitted
 
 FAILURE_FILE = "failure.json"
 LEASE_FILE = "lease"
@@ -50,9 +52,11 @@ class Failure:
 
 
 class RunStore:
-    """A run folder: `plan.json`, and `cells/<id>/` with `record.json`, `scores.npz`, `failure.json`, `lease`.
+    """A run folder: `plan.json`, and `cells/<id>/` with `record.json`, `scores.npz`, `failure.json`, `log.txt`,
+    `lease`.
 
-    A file `shared` beside the plan says that several machines work on it; leases then have heartbeats.
+    A file `shared` beside the plan says that several machines work on it; leases then have heartbeats. A file
+    `submitted.json` names the cells that were handed in by others.
     """
 
     def __init__(self, path: Path) -> None:
@@ -140,15 +144,29 @@ class RunStore:
         """
         return read_attachment(self.folder(record.cell), record, name)
 
+    def submitted(self) -> dict[str, SubmittedCell]:
+        """The cells that were handed in by others, by id; what is not in the plan has no meaning.
+
+        Raises:
+            ValueError: see `read_submitted`.
+        """
+        return read_submitted(self.path)
+
     def take(self, cell: str, other: RunStore) -> None:
-        """Copy a finished cell of another run folder, everything checked on the way.
+        """Copy a finished cell of another run folder, everything checked on the way; handed in by others it stays.
+
+        Its log comes along, which nothing vouches for.
 
         Raises:
             RecordError: absent or damaged there.
         """
+        if (source := other.submitted().get(cell)) is not None:
+            write_submitted(self.path, {**self.submitted(), cell: source})
         record, scores = other.read(cell)
         files = {name: other.attachment(record, name) or b"" for name in record.attachments}
         self.write(record, scores, files)
+        with suppress(FileNotFoundError):
+            write_atomically(self.folder(cell) / LOG_FILE, (other.folder(cell) / LOG_FILE).read_bytes())
 
     def write_failure(self, cell: str, kind: str, message: str) -> Failure:
         """Note a failed attempt: `kind` in one word or class name, `message` in one line with the remedy.

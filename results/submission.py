@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from reshift.results.boards import Boards, build_boards
+from reshift.results.environment_secrets import environment_secrets
 from reshift.results.judged_cells import checked_record
 from reshift.results.leaderboard import FOLDER
 from reshift.results.markdown import markdown
@@ -23,11 +24,9 @@ from reshift.results.plan import Plan, PlannedCell, canonical_json, identity_has
 from reshift.results.record import RECORD_FILE, Record, RecordError
 from reshift.results.store import PLAN_FILE, RunStore
 from reshift.results.submission_archive import SELF_REPORTED, SubmissionError, archive_bytes, unpack
+from reshift.results.submitted_cells import SUBMITTED_FILE
 
 NOTE = "**Self-reported**: recomputed from the submitted scores, not yet run again by anybody else."
-
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,14 @@ def submission(store: RunStore, environment: Mapping[str, str]) -> bytes:
             in any text that is handed in.
 
     Raises:
-        SubmissionError: an unfinished run, a damaged record, or a secret in a text.
+        SubmissionError: an unfinished run, a damaged record, others' cells in it, or a secret in a text.
         FileNotFoundError, ValueError: no plan, or one of another schema.
     """
     plan = store.read_plan()
+    if not store.submitted().keys().isdisjoint(cell.id for cell in plan.cells):
+        raise SubmissionError(
+            f"{store.path / SUBMITTED_FILE}: cells were handed in by others; submit a run of your own"
+        )
     records = _verified_records(store, plan)
     files = {PLAN_FILE: (store.path / PLAN_FILE).read_bytes(), **_board_files(build_boards(store, plan))}
     for cell, record in records.items():
@@ -77,16 +80,28 @@ def check_submission(path: Path) -> Accepted:
     Raises:
         SubmissionError: the first thing that is wrong, in one line.
     """
+    with opened_submission(path) as (_, found):
+        return found
+
+
+@contextmanager
+def opened_submission(path: Path) -> Iterator[tuple[RunStore, Accepted]]:
+    """The run in an archive, checked as by `check_submission`; its folder is gone afterwards.
+
+    Raises:
+        SubmissionError: the first thing that is wrong, in one line.
+    """
     with tempfile.TemporaryDirectory(prefix="reshift-submission-") as scratch:
         folder = Path(scratch)
         manifest = unpack(path, folder)
         try:
-            return _checked(RunStore(folder), manifest)
+            found = _checked(RunStore(folder), manifest)
         except SubmissionError as error:
             raise SubmissionError(_without(folder, error)) from error
         except Exception as error:
             # Values of any type may stand in a stranger's plan and records: whatever they trip is a refusal.
             raise SubmissionError(f"no boards can be made of it: {_without(folder, error)}; pack it again") from error
+        yield RunStore(folder), found
 
 
 def _checked(store: RunStore, manifest: Mapping[str, Any]) -> Accepted:
@@ -148,9 +163,7 @@ def _revisions(records: Mapping[str, Record]) -> list[str]:
 
 
 def _refuse_secrets(files: Mapping[str, bytes], environment: Mapping[str, str]) -> None:
-    for variable, value in environment.items():
-        if not _SECRET.search(variable) or len(value) < _SHORTEST_SECRET:
-            continue
+    for variable, value in environment_secrets(environment).items():
         for name, content in files.items():
             if not name.endswith(".npz") and value.encode() in content:
                 raise SubmissionError(f"{name}: holds the value of {variable}; take it out of the preset and run again")

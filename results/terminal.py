@@ -7,6 +7,7 @@ import re
 from reshift.results.boards import Boards
 from reshift.results.prognosis_summary import HEAD as PROGNOSIS_HEAD
 from reshift.results.prognosis_summary import prognosis_tables
+from reshift.results.provenance import provenance_notes
 from reshift.results.summary import Share, Summary, number, progress, summaries, with_parts_interval
 
 _HEAD = ("tier", "model", "AUROC (95 % parts)", "worst", "gap", "escapes", "false rejects", "cells")
@@ -20,24 +21,28 @@ def terminal_table(boards: Boards, width: int = 118) -> str:
 
     Escapes and false rejects read '2/57 <=11%': two of 57, at most 11 %.
     """
-    blocks = [f"{boards.plan.name}: {progress(boards)}", *(f"  {note}" for note in boards.plan.notes)]
+    notes = (*boards.plan.notes, *provenance_notes(boards.provenance))
+    blocks = [f"{boards.plan.name}: {progress(boards)}", *(f"  {note}" for note in notes)]
     for (dataset, protocol), table in summaries(boards).items():
         title = f"{dataset}: {protocol}"
         blocks += ["", f"{title}   ** MARKED: flatters the models **" if "[breaks: " in protocol else title]
-        blocks += _aligned([_HEAD, *(_cells(s) for s in table)], width, name=1)
+        blocks += _aligned(
+            [_HEAD, *(_cells(s, boards.marked_model(s.model, s.dataset, s.protocol)) for s in table)], width, name=1
+        )
     for (dataset, protocol), rows in prognosis_tables(boards.prognosis).items():
         blocks += ["", f"{dataset}: {protocol}, remaining life"]
-        shown = [[re.sub(r" \(.*?\)", "", row[i]) or "-" for i in _PROGNOSIS] for row in (PROGNOSIS_HEAD, *rows)]
+        named = [[boards.marked_model(model, dataset, protocol), *others] for model, *others in rows]
+        shown = [[re.sub(r" \(.*?\)", "", row[i]) or "-" for i in _PROGNOSIS] for row in (PROGNOSIS_HEAD, *named)]
         blocks += _aligned([tuple(row) for row in shown], width, name=0)
     blocks += [f"skipped: {dataset}: {protocol}: {reason}" for dataset, protocol, reason in boards.plan.skipped]
     blocks += [f"unreadable: {problem}" for problem in boards.problems]
     return "\n".join(blocks) + "\n"
 
 
-def _cells(s: Summary) -> tuple[str, ...]:
+def _cells(s: Summary, model: str) -> tuple[str, ...]:
     return (
         str(s.tier or ""),
-        s.model,
+        model,
         with_parts_interval(s.auroc).replace(" to ", "-") or "-",
         number(s.worst) or "-",
         with_parts_interval(s.gap, signed=True).split(" ")[0] or "-",

@@ -150,6 +150,20 @@ def test_overlays_are_drawn_for_every_picture(model: str, finished: Path, tmp_pa
     assert sorted(p.name for p in (tmp_path / "seen" / "below").iterdir()) == ["a.jpg.png", "a.png.png"]
 
 
+def test_a_part_has_an_overlay_for_each_of_its_views(finished: Path, tmp_path: Path) -> None:
+    model = refitted(finished, "multiview_classifier")
+    assert json.loads((model / "model.json").read_text())["map_scale"] > 0
+    frame = pd.read_csv("photos/parts.csv", keep_default_na=False)
+    asked = frame[frame["part"].isin(["p2", "p7"]) & (frame["image"] != "p007_0.png")]
+    asked = asked.assign(part="../" + asked["part"])  # a part's name leads nowhere
+    asked.to_csv(tmp_path / "asked.csv", index=False)
+    manifest, seen = tmp_path / "asked.csv", tmp_path / "below" / "seen"
+    arguments = inspect_arguments(model, Path("photos"), manifest=manifest, overlays=seen, out=tmp_path / "x.csv")
+    assert inspect(arguments) == 0
+    drawn = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png"))
+    assert drawn == [f"below/seen/{name}.png" for name in ("p002_0.png", "p002_1.png", "p007_1.png")]
+
+
 def test_overlays_are_refused_of_a_model_without_a_network_to_look_into(finished: Path, tmp_path: Path) -> None:
     asked = inspect_arguments(refitted(finished, "two_faced"), finished / "photos", overlays=tmp_path / "none")
     asked.model_class = f"{finished / 'own_model.py'}:TwoFaced"

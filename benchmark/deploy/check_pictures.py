@@ -46,8 +46,8 @@ def write_check_pictures(
     scores = dict(zip([unit.name for unit in read.units], scorer.scores(read.images, read.slots).tolist(), strict=True))
     key = "part" if scorer.module.views == "all" else "image"
     entries = [{**entry, "score": scores[entry[key]]} for entry in entries]
-    good = np.array([entry["label"] == GOOD for entry in entries])
-    maps = scorer.maps(read.images, read.slots[good]) if key == "image" else None
+    labels = {entry[key]: entry["label"] for entry in entries}
+    maps = scorer.maps(read.images, read.slots[[labels[unit.name] == GOOD for unit in read.units]])
     return entries, None if maps is None else float(maps.max())
 
 

@@ -67,7 +67,8 @@ def inspected(
     """Every unit in its order, those that cannot be read in between with the reason.
 
     Args:
-        overlays: folder for a picture of each unit with its anomaly map; the model must give maps.
+        overlays: folder for every picture with its anomaly map, of a part one for each of its views, under the names
+            that the pictures have below theirs; the model must give maps.
 
     Raises:
         DataError: overlays are asked of a model that draws no map.
@@ -84,10 +85,10 @@ def inspected(
         if overlays is not None and isinstance(scorer, TorchScorer) and found.units:
             maps = scorer.maps(found.images, found.slots)
             assert maps is not None and model.map_scale is not None
-            for unit, heat in zip(found.units, maps, strict=True):
-                (picture,) = unit.files
-                assert picture is not None  # a model with maps sees one picture at a time
-                write_overlay(overlays / f"{unit.name}.png", picture, heat, model.map_scale)
+            for unit, views in zip(found.units, maps, strict=True):
+                for name, picture, heat in zip(unit.pictures or (unit.name,), unit.files, views, strict=True):
+                    if picture is not None:
+                        write_overlay(overlays / f"{name}.png", picture, heat, model.map_scale)
         for unit in some:
             score = by_name.get(unit.name)
             defective = score is not None and score > model.cut

@@ -19,6 +19,7 @@ from reshift.benchmark.circumstances import circumstances
 from reshift.benchmark.cost import Stopwatch
 from reshift.benchmark.deploy.evidence import Evidence
 from reshift.datamodules.inspection_data import InspectionData
+from reshift.datamodules.progress import Progress, StderrProgress
 from reshift.models.base import InspectionModule
 from reshift.results.plan import PlannedCell
 from reshift.splits.protocol import Split
@@ -58,8 +59,13 @@ def refit_split(table: pd.DataFrame, val: float, seed: int) -> Split:
     return roster.split(REFIT, train=~watching, val=watching, test=np.zeros(len(watching), dtype=np.bool_))
 
 
-def train_split(evidence: Evidence, split: Split, device: torch.device) -> tuple[PlannedCell, Trained, InspectionData]:
+def train_split(
+    evidence: Evidence, split: Split, device: torch.device, progress: Progress | None = None
+) -> tuple[PlannedCell, Trained, InspectionData]:
     """Train the model on a split of its data as a cell of the run would: same budget, batch size, refinement and seed.
+
+    Args:
+        progress: told of optimiser steps, see `train_cell`.
 
     Returns:
         The cell, planned for a fold but of this split; what came of it; and the trained model's batches.
@@ -74,7 +80,7 @@ def train_split(evidence: Evidence, split: Split, device: torch.device) -> tuple
         return cell_data(model, evidence.dataset, split, size, batch_size, seed, device)
 
     spec, cls, trials = evidence.spec, evidence.cls, evidence.preset.trials
-    trained = train_cell(cell, spec, cls, data_for, trials, BundleMemory(), device, Stopwatch())
+    trained = train_cell(cell, spec, cls, data_for, trials, BundleMemory(), device, Stopwatch(), progress)
     return cell, trained, data_for(trained.model)
 
 
@@ -88,7 +94,7 @@ def train_on_all(evidence: Evidence, device: torch.device) -> Refit:
     protocol = evidence.cell.identity["protocol"]
     share = float(protocol["args"]["val"]) if evidence.watches_validation else 0.0
     split = refit_split(evidence.dataset.table, share, protocol["seed"])
-    cell, trained, data = train_split(evidence, split, device)
+    cell, trained, data = train_split(evidence, split, device, StderrProgress("training on all parts: steps"))
     found = circumstances(device)
     # Beside torch, these two decide what a model sees and what it is built of.
     versions = {**found["versions"], "opencv": cv2.__version__, "timm": timm.__version__}

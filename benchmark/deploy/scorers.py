@@ -54,28 +54,33 @@ class TorchScorer:
         return np.concatenate(found)
 
     def maps(self, images: CachedImages, slots: Slots) -> NDArray[np.float32] | None:
-        """Anomaly maps of the rows, (R, H, W), or where a model has none, attribution maps of its score.
+        """Anomaly maps of the rows' pictures, (R, V, H, W), or where a model has none, attribution maps of its score.
 
-        None for a model that works on parts, or that has neither.
+        A model of whole parts has one score a part: the map of a view is what that view's picture adds to it, zeros
+        where the view is absent, see `attribution_map`. None for a model that has neither.
         """
-        if self.module.views != "one":
-            return None
+        one = self.module.views == "one"
         found = []
         source = ImageSource(images, None, None, 0)
         with torch.no_grad():
             for some in _pieces(slots, self.batch_size):
+                image = source.scoring(some, 1)
                 batch = to_device(
-                    self._described(images, some, 1) | {"image": source.scoring(some, 1)[:, 0]}, self.device
+                    self._described(images, some, 1) | {"image": image[:, 0] if one else image}, self.device
                 )
-                maps: Tensor | None
-                try:
-                    maps = self.module.anomaly_map(batch)
-                except NotImplementedError:
-                    maps = attribution_map(self.module, batch)
+                maps = self._maps(batch)
                 if maps is None:
                     return None
-                found.append(maps.float().cpu().numpy())
+                found.append((maps[:, None] if one else maps).float().cpu().numpy())
         return np.concatenate(found)
+
+    def _maps(self, batch: Batch) -> Tensor | None:
+        if self.module.views == "one":  # `anomaly_map` is of single pictures, by contract
+            try:
+                return self.module.anomaly_map(batch)
+            except NotImplementedError:
+                pass
+        return attribution_map(self.module, batch)
 
     def _batches(self, images: CachedImages, slots: Slots) -> Iterator[Batch]:
         copies, extractor = self.module.score_copies, self.module.extractor()

@@ -22,10 +22,12 @@ class Unit:
     Attributes:
         name: the picture's path below the folder, or the part.
         files: the picture of each slot, None where a view is absent; one slot for a picture on its own.
+        pictures: of a part, the path of each picture below the folder, "" where a view is absent.
     """
 
     name: str
     files: tuple[Path | None, ...]
+    pictures: tuple[str, ...] = ()
 
 
 def picture_units(images: Path) -> list[Unit]:
@@ -85,10 +87,11 @@ def units_of_parts(rows: pd.DataFrame, root: Path, view_names: Sequence[str], n_
     slots = view_slots(pd.concat([table, _as_in_training(view_names, n_views)], ignore_index=True))
     units = []
     for part, members in table.groupby("part", sort=True):
-        files: list[Path | None] = [None] * n_views
+        pictures = [""] * n_views
         for row, sample in zip(members.index, members["sample"], strict=True):
-            files[slots[row]] = root / sample
-        units.append(Unit(str(part), tuple(files)))
+            pictures[slots[row]] = sample
+        files = tuple(root / picture if picture else None for picture in pictures)
+        units.append(Unit(str(part), files, tuple(pictures)))
     return units
 
 

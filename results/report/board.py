@@ -46,7 +46,7 @@ def split_table(view: BoardView, places: CellPlaces) -> str:
             found = view.aurocs.get((summary.model, split))
             mean = None if found is None else found.mean
             cells.append(heat_cell(mean, places.target(view.number, summary.model, split)))
-        rows.append(row(summary.model, [heading(text(summary.model)), *cells]))
+        rows.append(row(summary.model, [heading(text(view.marked_model(summary.model))), *cells]))
     return table(["model", "mean", *view.splits], rows, "sortable heat", "AUROC by model and split")
 
 
@@ -111,7 +111,7 @@ def _line(s: Summary, view: BoardView, places: CellPlaces, gaps: bool, low: floa
     spread = "" if seeds.seed_low is None else f"{number(seeds.seed_low)} to {number(seeds.seed_high)}"
     worst = link(places.target(view.number, s.model, s.worst_split), number(s.worst)) if s.worst_split else ""
     cells = [
-        heading(text(s.model)),
+        heading(text(view.marked_model(s.model))),
         cell(text(s.tier or ""), s.tier or ""),
         cell(link(all_cells, text(with_parts_interval(s.auroc))), _order(s.auroc.mean)),
         cell(glyph(s.auroc, low, 1.0, 0.5), _order(s.auroc.mean)),

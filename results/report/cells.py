@@ -36,6 +36,7 @@ def cell_data(
     aurocs: Mapping[str, float],
     status: Mapping[str, Status],
     failures: Mapping[str, Failure],
+    logs: Mapping[str, str],
 ) -> dict[str, Any]:
     """What `report.js` shows of each cell, as plain values for JSON.
 
@@ -43,7 +44,7 @@ def cell_data(
     two hundred bytes. Weights of training rows and the names of removed samples stay in the record.
 
     Args:
-        aurocs, status, failures: by cell id; failures of the cells that failed.
+        aurocs, status, failures, logs: by cell id; failures of the cells that failed, logs as `log_tails` gives them.
 
     Returns:
         `boards` ([data set, protocol]), `models`, `splits`: names by place; `configurations`, `counts`, `runs`: pools;
@@ -61,6 +62,8 @@ def cell_data(
             found["failure"] = f"{failure.kind}: {failure.message} ({failure.attempts}x)"
         if (record := boards.records.get(planned.id)) is not None:
             found |= _recorded(record, counts, runs)
+        if planned.id in logs:
+            found["log"] = logs[planned.id]
         cells.append(found)
     return {
         "boards": places.boards,

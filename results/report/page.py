@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reshift.results.atomic_write import write_atomically
+from reshift.results.provenance import provenance_notes
 from reshift.results.report import further
 from reshift.results.report.board import NEEDED, board_table, confusion_matrices, risk_chart, split_table
 from reshift.results.report.cells import cell_data
@@ -77,7 +78,7 @@ def report_html(report: Report, pictures: Pictures, maps: WrongMaps | None = Non
     ]
     present = [(title, name, content) for title, name, content in sections if content]
     contents = "".join(f"<li>{link(name, text(title))}</li>" for title, name, _ in present)
-    data = script_json(cell_data(boards, places, aurocs, report.status, report.failures))
+    data = script_json(cell_data(boards, places, aurocs, report.status, report.failures, report.logs))
     body = (
         f"<header><h1>{text(boards.plan.name)}</h1><p><strong>{text(progress(boards))}</strong></p>{_notes(report)}"
         f"<nav><ul>{contents}</ul></nav></header>{_filter(views)}<main>"
@@ -90,7 +91,9 @@ def report_html(report: Report, pictures: Pictures, maps: WrongMaps | None = Non
 
 def _notes(report: Report) -> str:
     notes = "".join(f"<li>{text(note)}</li>" for note in report.boards.plan.notes)
-    return f"<details><summary>Read this first</summary><ul>{notes}</ul></details>" if notes else ""
+    folded = f"<details><summary>Read this first</summary><ul>{notes}</ul></details>" if notes else ""
+    # Who vouches for a row is not for a reader to unfold.
+    return "".join(f"<p>{text(note)}</p>" for note in provenance_notes(report.boards.provenance)) + folded
 
 
 def _filter(views: Sequence[BoardView]) -> str:
@@ -113,12 +116,13 @@ def _overview(views: Sequence[BoardView], places: CellPlaces) -> str:
     found = ""
     for dataset in sorted({view.dataset for view in views}):
         own = [view for view in views if view.dataset == dataset]
+        marks = {model: mark for view in own for model, mark in view.marks.items() if mark}
         means = {(s.model, view.number): s.auroc.mean for view in own for s in view.table}
         rows = [
             row(
                 model,
                 [
-                    heading(text(model)),
+                    heading(text(model + marks.get(model, ""))),
                     *(heat_cell(means.get((model, v.number)), places.target(v.number, model)) for v in own),
                 ],
             )

@@ -13,6 +13,7 @@ from reshift.results.judged_cells import JudgedCells
 from reshift.results.leaderboard import CACHE_FOLDER
 from reshift.results.plan import PlannedCell
 from reshift.results.report.examined import Examined, WrongPart, examine
+from reshift.results.report.logs import log_tails
 from reshift.results.report.rounds import Truth, true_labels
 from reshift.results.report.views import BoardView, CellPlaces, board_views
 from reshift.results.store import Failure, RunStore, Status
@@ -28,6 +29,7 @@ class Report:
         views: the boards of classes, and `examined` what their scores say, in the same order.
         truth: labels of the samples that refinement removed, as far as the run's scores tell.
         status: of every cell that applies, by id; `failures` of those that failed.
+        logs: see `log_tails`.
     """
 
     run: Path
@@ -38,6 +40,7 @@ class Report:
     truth: Truth
     status: Mapping[str, Status]
     failures: Mapping[str, Failure]
+    logs: Mapping[str, str]
 
     @property
     def wrong(self) -> tuple[WrongPart, ...]:
@@ -78,4 +81,5 @@ def prepare_report(run: Path, wrong: int = WRONG_PARTS, progress: Progress | Non
     status = store.statuses(c.id for c in boards.plan.cells if not c.not_applicable)
     failures = {name: f for name, s in status.items() if s is Status.FAILED and (f := store.failure(name)) is not None}
     truth = true_labels(store, boards.records.values())
-    return Report(run, boards, places, views, tuple(examined), truth, status, failures)
+    logs = log_tails(store, status)
+    return Report(run, boards, places, views, tuple(examined), truth, status, failures, logs)

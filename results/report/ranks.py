@@ -12,12 +12,19 @@ _WIDTH = 240
 def rank_tables(boards: Boards) -> str:
     """A table a protocol with enough data sets: models whose bars do not overlap differ at 5 %."""
     tests = board_rank_tests(boards.overall, {c.model for c in boards.plan.cells})
-    return "".join(_table(protocol, test) for protocol, test in tests.items())
+    return "".join(_table(boards, protocol, test) for protocol, test in tests.items())
 
 
-def _table(protocol: str, test: RankTest) -> str:
+def _table(boards: Boards, protocol: str, test: RankTest) -> str:
     rows = [
-        row(model, [heading(text(model)), cell(f"{rank:.2f}", round(rank, 6)), cell(_bar(rank, test), round(rank, 6))])
+        row(
+            model,
+            [
+                heading(text(boards.marked_model(model))),
+                cell(f"{rank:.2f}", round(rank, 6)),
+                cell(_bar(rank, test), round(rank, 6)),
+            ],
+        )
         for model, rank in sorted(test.mean_ranks.items(), key=lambda item: (item[1], item[0]))
     ]
     return (

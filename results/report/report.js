@@ -132,6 +132,10 @@
       const chosen = cell.best === undefined ? "" : `, step ${cell.best} chosen`;
       parts.push(make("h3", { textContent: "Validation loss" + chosen }), curve(cell.losses, cell.best));
     }
+    if (cell.log !== undefined) {
+      parts.push(make("h3", { textContent: `Log: ${folder}log.txt` }));
+      if (cell.log) parts.push(make("pre", { className: "log", textContent: cell.log }));
+    }
     const configuration = Object.fromEntries(cell.configuration.map((number) => data.configurations[number]));
     parts.push(make("h3", { textContent: "Configuration" }));
     parts.push(make("pre", { textContent: JSON.stringify(configuration, null, 1) }));

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from reshift.results.board_rows import MEAN, POOLED, WORST, Row
 from reshift.results.boards import Boards
 from reshift.results.metrics import ALL
 from reshift.results.plan import Plan, PlannedCell
+from reshift.results.provenance import model_mark
 from reshift.results.summary import Summary, summaries
 
 SHOWN = 6
@@ -58,6 +59,7 @@ class BoardView:
         splits: names of its splits, controls left out.
         aurocs: the row of a model on a split, at the level that the model is headed at.
         best: the first finished models of the table, at most `SHOWN`; second scores of a model do not count.
+        marks: what stands behind the name of a model that is self-reported.
     """
 
     number: int
@@ -68,6 +70,11 @@ class BoardView:
     splits: tuple[str, ...]
     aurocs: Mapping[tuple[str, str], Row]
     best: tuple[str, ...]
+    marks: Mapping[str, str] = field(default_factory=dict)
+
+    def marked_model(self, model: str) -> str:
+        """The model as tables name it."""
+        return model + self.marks.get(model, "")
 
 
 def board_views(boards: Boards, places: CellPlaces) -> tuple[BoardView, ...]:
@@ -93,5 +100,6 @@ def board_views(boards: Boards, places: CellPlaces) -> tuple[BoardView, ...]:
         splits = tuple(sorted({split for _, split in aurocs}))
         number = places.board(dataset, protocol)
         best = [s.model for s in table if s.auroc.mean is not None and places.model(s.model) == s.model][:SHOWN]
-        views.append(BoardView(number, dataset, protocol, title, tuple(table), splits, aurocs, tuple(best)))
+        marks = {s.model: model_mark(boards.provenance, s.model, dataset, protocol) for s in table}
+        views.append(BoardView(number, dataset, protocol, title, tuple(table), splits, aurocs, tuple(best), marks))
     return tuple(views)
