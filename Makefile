@@ -30,7 +30,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed torture soak fuzz simulate mutants coverage audit-dependencies keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed devices torture soak fuzz simulate mutants coverage audit-dependencies keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -113,15 +113,22 @@ mutants: $(STAMP) ## Change verifier, metrics and statistics in one place at a t
 	cp pyproject.toml build/mutants/
 	cd build/mutants && $(abspath $(BIN))/mutmut run --max-children $(WORKERS) && $(abspath $(BIN))/mutmut results
 
-coverage: $(STAMP) ## Branch coverage of splits, refinement and results by their own tests
-	$(BIN)/python -m coverage run -m pytest -m "not heavy and not browser" tests/test_splits_*.py tests/test_verify.py \
-	  tests/test_refinement*.py tests/test_results_*.py tests/test_mutants_*.py tests/test_statistics_oracles.py \
-	  tests/test_refusals.py tests/test_data_check.py
-	$(BIN)/python -m coverage report
+coverage: $(STAMP) ## Branch coverage of splits, refinement, results and benchmark by the tests of make test (half an hour)
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -n 2 -m "not heavy and not browser" --timeout 900
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report --skip-covered
+	for room in splits refinement results benchmark; do $(BIN)/python -m coverage report --include "$$room/*" \
+	  --format total | sed "s/^/$$room: /; s/$$/ %/" || exit 1; done
 
-audit-dependencies: $(STAMP) ## Compare requirements.lock with known vulnerabilities (needs the network)
-	$(PIP_INSTALL) pip-audit
-	$(BIN)/pip-audit -r requirements.lock --no-deps --disable-pip
+audit-dependencies: ## Compare requirements.lock with known vulnerabilities; NOT AUDITED where none are to be had
+	$(PYTHON) -m venv build/audit # a place of its own, so that it changes nothing of what it looks at
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	PYTHONPATH=src build/audit/bin/python -m reshift.benchmark.dependency_audit requirements.lock || [ $$? = 3 ]
+
+devices: $(STAMP) ## How far scores move under other kernels, threads and devices (10 minutes)
+	$(BIN)/python -m reshift.benchmark.devices
+	$(BIN)/python -m reshift.benchmark.devices.table results/devices docs/trust.md
 
 keep: $(STAMP) ## Replace the committed records of RUN=name by those of a finished run of that name
 	$(BIN)/reshift status $(RUN)

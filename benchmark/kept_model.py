@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import pandas as pd
 import torch
@@ -21,12 +22,7 @@ from reshift.results.record import Record, RecordError
 from reshift.results.report.examined import WrongPart
 from reshift.results.report.views import CellPlaces
 from reshift.results.store import RunStore
-
-WEIGHTS_FILE = "weights.pt"
-
-
-class KeptModelError(ValueError):
-    """Weights that are not those of their cell; one line."""
+from reshift.results.weights_file import WEIGHTS_FILE, WeightsError, read_weights
 
 
 @dataclass(frozen=True)
@@ -65,7 +61,7 @@ def kept_model(kept: KeptCell, world: World, store: RunStore, device: torch.devi
     """The model of a cell, built as the cell built it, with the tensors that it kept.
 
     Raises:
-        KeptModelError: a file too large to be one, or tensors of another model.
+        WeightsError: weights that were altered, a file too large to be one, or tensors of another model.
         Exception: whatever torch raises at a file that was damaged or forged.
     """
     cell, budget = kept.cell, kept.cell.identity["budget"]
@@ -79,14 +75,17 @@ def kept_model(kept: KeptCell, world: World, store: RunStore, device: torch.devi
     split = place.split(cell.protocol, cell.split)
     data = cell_data(model, place.dataset, split, world.preset.size, budget["batch_size"], cell.seed, device)
     model.prepare(TrainingInfo(budget["steps"], data.class_counts, data.n_groups, data.n_views, data.size))
-    path = store.folder(cell.id) / WEIGHTS_FILE
-    with zipfile.ZipFile(path) as archive:
+    weights = BytesIO(read_weights(store.folder(cell.id), kept.record))
+    with zipfile.ZipFile(weights) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > 2 * KEPT_WEIGHTS_BYTES:
-            raise KeptModelError(f"{WEIGHTS_FILE} is larger than any that a cell keeps")
-    missing, unexpected = model.load_state_dict(torch.load(path, map_location="cpu", weights_only=True), strict=False)
+            raise WeightsError(f"{WEIGHTS_FILE} is larger than any that a cell keeps")
+    weights.seek(0)  # torch reads from where it stands
+    missing, unexpected = model.load_state_dict(
+        torch.load(weights, map_location="cpu", weights_only=True), strict=False
+    )
     frozen = model.extractor()
     own = {id(tensor) for tensor in (*frozen.parameters(), *frozen.buffers())} if frozen is not None else set()
     rebuilt = {name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in own}
     if unexpected or not rebuilt.issuperset(missing):
-        raise KeptModelError(f"{WEIGHTS_FILE} holds the tensors of another model")
+        raise WeightsError(f"{WEIGHTS_FILE} holds the tensors of another model")
     return model

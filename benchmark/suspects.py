@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from reshift.results.plan import PlannedCell, canonical_json
 SEED = 0
 """Of folds and rankers: suspicion belongs to the split, so cells that differ in seed or use share it."""
 
-SUSPICION_FILE = "suspicion.csv"
+SUSPICION_FILE, CHECKSUM_FILE = "suspicion.csv", "suspicion.sha256"
 
 DataFor = Callable[[InspectionModule], InspectionData]
 
@@ -114,10 +115,12 @@ def _suspicion(
             verified=verified,
             seed=SEED,
         )
-        write_atomically(folder / SUSPICION_FILE, frame.to_csv(index=False).encode())
+        content = frame.to_csv(index=False).encode()
+        write_atomically(folder / SUSPICION_FILE, content)
+        write_atomically(folder / CHECKSUM_FILE, hashlib.sha256(content).hexdigest().encode())
 
     def opened(folder: Path) -> pd.DataFrame:
-        return _read_suspicion(folder / SUSPICION_FILE, {*candidates["sample"], *verified})
+        return _read_suspicion(folder, {*candidates["sample"], *verified})
 
     asked = {key: cell.identity[key] for key in ("dataset", "size", "pipeline")}
     asked |= {"split": cell.identity["split"]["digest"], "batch_size": cell.identity["budget"]["batch_size"]}
@@ -126,17 +129,25 @@ def _suspicion(
     return open_entry(cache_root() / "suspicion" / key, compute, opened), candidates
 
 
-def _read_suspicion(path: Path, expected: set[str]) -> pd.DataFrame:
+def _read_suspicion(folder: Path, expected: set[str]) -> pd.DataFrame:
     """What `cross_fit` returned, one row for each of the `expected` samples.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: there is no such file, or none of its checksum.
         DamagedError: it is not whole.
     """
+    path = folder / SUSPICION_FILE
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest().encode() != (folder / CHECKSUM_FILE).read_bytes():
+        raise DamagedError(f"{path}: its checksum does not match")
     text = {"sample": str, "part": str}
     try:
         frame = pd.read_csv(
-            path, dtype=text, keep_default_na=False, na_values={"spread": [""]}, float_precision="round_trip"
+            BytesIO(content),
+            dtype=text,
+            keep_default_na=False,
+            na_values={"spread": [""]},
+            float_precision="round_trip",
         )
     except ValueError as error:  # of which pandas' own are kinds
         raise DamagedError(f"{path}: is no table ({error})") from error

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from reshift.results.evaluation import Evaluation, evaluate, model_label
 from reshift.results.plan import PlannedCell
-from reshift.results.record import Record, RecordError, check_scores, read_columns, read_header
+from reshift.results.record import Record, RecordError, check_files, read_columns, read_header
 from reshift.results.store import RunStore
 
 
 def checked_record(store: RunStore, cell: str) -> Record:
-    """The record of a finished cell, its scores checked against their hash but not decoded.
+    """The record of a finished cell, its files checked against their hashes but not decoded.
 
     Raises:
         RecordError: absent, damaged, or the record of another cell.
@@ -20,7 +20,7 @@ def checked_record(store: RunStore, cell: str) -> Record:
     record = read_header(folder)
     if record.cell != cell:
         raise RecordError(f"{folder}: holds the record of cell {record.cell}; delete it and run again")
-    check_scores(folder, record)
+    check_files(folder, record)
     return record
 
 

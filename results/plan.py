@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,10 @@ from reshift.results.label_error import LabelError
 from reshift.results.partial_classification import PartialClassification
 
 SCHEMA = 1
+
+
+class PlanError(ValueError):
+    """A plan that cannot be trusted; the message is one line: which file, what is wrong, what to do."""
 
 
 def canonical_json(value: Any) -> str:
@@ -98,19 +102,23 @@ class Plan:
     schema: int = field(default=SCHEMA)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        # Through JSON once, so that the checksum is taken of what a reader will see (tuples become lists).
+        plain = json.loads(canonical_json(asdict(self)))
+        plain["checksum"] = _checksum(plain)
+        return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Plan:
         """Read `plan.json`.
 
         Raises:
-            ValueError: not a plan, or one of another schema.
+            PlanError: not a plan, one of another schema, or not what was written.
         """
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             if raw["schema"] != SCHEMA:
-                raise ValueError(f"{path}: plan schema {raw['schema']} is not {SCHEMA}; start a new run folder")
+                raise PlanError(f"{path}: plan schema {raw['schema']} is not {SCHEMA}; start a new run folder")
+            _check_whole(raw)
             cells = tuple(
                 PlannedCell(
                     **{
@@ -126,7 +134,31 @@ class Plan:
             partial = PartialClassification.from_plain(raw["partial"]) if raw.get("partial") else None
             errors = {name: LabelError.from_plain(error) for name, error in raw.get("label_errors", {}).items()}
             return cls(raw["name"], raw["inputs"], cells, skipped, tuple(raw["notes"]), published, partial, errors)
-        except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError) as error:
-            raise ValueError(
+        except PlanError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+            raise PlanError(
                 f"{path}: not a plan ({error}); delete it and run again, finished cells are kept"
             ) from error
+
+
+def _check_whole(raw: dict[str, Any]) -> None:
+    """Refuse a plan that was altered since it was written.
+
+    Plans from before there were checksums are held to the ids of their cells, which are hashes themselves. That the
+    checksum was there is not lost with one letter of its name: other keys than a plan's are refused.
+    """
+    plain = raw.copy()
+    checksum = plain.pop("checksum", None)
+    if strange := plain.keys() - {each.name for each in fields(Plan)}:
+        raise ValueError(f"it has no key {min(strange)!r}")
+    if checksum is None:
+        for cell in raw["cells"]:
+            if cell["id"] != identity_hash(cell["identity"]):
+                raise ValueError(f"{cell['id']!r} is not the hash of its identity")
+    elif checksum != _checksum(plain):
+        raise ValueError("its checksum does not match")
+
+
+def _checksum(plain: Mapping[str, Any]) -> str:
+    return hashlib.sha256(canonical_json(plain).encode()).hexdigest()

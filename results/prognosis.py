@@ -23,6 +23,7 @@ from reshift.results.remaining_life import (
 )
 from reshift.results.statistics import Interval, t_interval
 from reshift.results.survival import Concordance, concordance, contradicted
+from reshift.results.view_hits import exact_interval
 
 MIN_SEQUENCES = 10
 """Fewest sequences an interval over sequences is given for."""
@@ -53,6 +54,9 @@ METRICS: dict[str, tuple[float, float]] = {
     "prognosability": (0.0, 1.0),
     "trendability": (0.0, 1.0),
 }
+
+SHARES = frozenset({"alpha_lambda", "interval_coverage", "capped", "contradicted"})
+"""Metrics that are a share of forecasts: a sequence's own value lies in [0, 1], and often at one of its ends."""
 
 
 class PrognosisKey(NamedTuple):
@@ -108,12 +112,16 @@ def evaluate_forecasts(forecasts: pd.DataFrame) -> PrognosisEvaluation:
 
 
 def sequence_interval(metric: str, values: Sequence[float]) -> Interval | None:
-    """Student's interval of a mean over sequences, cut where the metric's scale ends.
+    """Interval of a mean over sequences; None below `MIN_SEQUENCES` of them.
 
-    None below `MIN_SEQUENCES` sequences, or where all have the same value: ten hits of ten do not mean that the
-    eleventh is certain.
+    Shares have the exact interval of as many hits, which is never too short: Student's is, near 1 (docs/trust.md). All
+    other metrics have Student's, cut where the metric's scale ends, and none where all sequences have the same value.
     """
-    if len(values) < MIN_SEQUENCES or np.ptp(values) == 0 or (found := t_interval(values)) is None:
+    if len(values) < MIN_SEQUENCES:
+        return None
+    if metric in SHARES:
+        return exact_interval(sum(values), len(values))
+    if np.ptp(values) == 0 or (found := t_interval(values)) is None:
         return None
     low, high = METRICS[metric]
     return max(found[0], low), min(found[1], high)

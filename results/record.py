@@ -205,15 +205,6 @@ def check_files(folder: Path, record: Record) -> None:
         read_attachment(folder, record, name)
 
 
-def check_scores(folder: Path, record: Record) -> None:
-    """Check the scores file of a record that `read_header` gave, without decoding it.
-
-    Raises:
-        RecordError: its sha256 does not match the record's.
-    """
-    _scores(folder, record)
-
-
 def read_columns(folder: Path, record: Record) -> Columns:
     """The scores of a record that `read_header` gave, column by column, where rows are images or parts.
 

@@ -20,7 +20,6 @@ def line(finding: Finding) -> str:
         study.kind, f"at most {100 * study.rate:g} %"
     )
     verdict = ("no" if finding.refuted else "yes") if study.required else "not promised"
-    verdict += f": {study.falls_short}" if study.falls_short else ""
     return f"| {study.name} | {stated} | {100 * finding.share:.1f} % | {finding.withheld} | {verdict} |"
 
 

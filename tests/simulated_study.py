@@ -24,7 +24,6 @@ class Study:
         once: one study; whether the interval or bound held, or the test rejected what is true; None where withheld.
         kind: an interval holds in `LOW` to `HIGH` of studies, a bound in at least `rate`, a test rejects in at most it.
         required: False for conditions that nothing is promised for, which are measured to be known.
-        falls_short: why it is known not to do what it should, "" if it does.
         short: how many of them the test suite does; the slower, the fewer.
     """
 
@@ -33,7 +32,6 @@ class Study:
     kind: Kind = "interval"
     rate: float = 0.95
     required: bool = True
-    falls_short: str = ""
     short: int = 60
 
 

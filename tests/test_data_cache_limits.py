@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -268,15 +269,17 @@ def test_a_damaged_file_is_built_again(
     assert np.array_equal(everything()[1][3], before[3]) and path.exists()
 
 
-@pytest.mark.parametrize("cut", [0, 1, 12, 40, 60])
-def test_a_suspicion_file_cut_short_is_damaged(tmp_path: Path, cut: int) -> None:
-    whole = "sample,part,verified,suspicion,spread\na.png,1,False,0.5,\nb.png,2,True,-1.25,\n"
+def test_a_suspicion_file_cut_short_or_with_a_flipped_bit_is_damaged(tmp_path: Path) -> None:
+    whole = b"sample,part,verified,suspicion,spread\na.png,1,False,0.5,\nb.png,2,True,-1.25,\n"
     path = tmp_path / "suspicion.csv"
-    path.write_text(whole)
-    assert _read_suspicion(path, {"a.png", "b.png"})["suspicion"].tolist() == [0.5, -1.25]
-    path.write_text(whole[:cut])
-    with pytest.raises(DamagedError, match=r"suspicion\.csv: "):
-        _read_suspicion(path, {"a.png", "b.png"})
+    (tmp_path / "suspicion.sha256").write_text(hashlib.sha256(whole).hexdigest())
+    path.write_bytes(whole)
+    assert _read_suspicion(tmp_path, {"a.png", "b.png"})["suspicion"].tolist() == [0.5, -1.25]
+    flipped = (whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :] for at in range(len(whole)))
+    for damaged in (*(whole[:cut] for cut in (0, 1, 12, 40, 60)), *flipped):
+        path.write_bytes(damaged)
+        with pytest.raises(DamagedError, match=r"suspicion\.csv: "):
+            _read_suspicion(tmp_path, {"a.png", "b.png"})
 
 
 # Never stale.

@@ -22,7 +22,7 @@ from reshift.results.leaderboard import write_boards
 from reshift.results.markdown import markdown
 from reshift.results.plan import Plan, PlannedCell, identity_hash
 from reshift.results.record import Record
-from reshift.results.store import RunStore
+from reshift.results.store import RunStore, Status
 from reshift.results.terminal import terminal_table
 
 GOLDEN = Path(__file__).parent / "golden" / "board_small.csv"
@@ -239,6 +239,19 @@ def test_a_damaged_scores_file_counts_as_missing_and_is_named(run: RunStore, tmp
     boards = build_boards(store, store.read_plan())
     assert only(table(boards.files()["unseen.csv"]), model="single", split="fold", metric="auroc")["coverage"] == "1/2"
     assert len(boards.problems) == 1 and "scores.npz" in boards.problems[0]
+    assert boards.problems[0] in markdown(boards, boards.files())
+
+
+@pytest.mark.parametrize("name", ["localisation.npz", "view_evidence.npz", "other.bin"])
+def test_a_damaged_attachment_counts_as_missing_and_is_named(run: RunStore, tmp_path: Path, name: str) -> None:
+    shutil.copytree(run.path, tmp_path / "r")
+    store, cell = RunStore(tmp_path / "r"), planned("single", "fold", 0).id
+    store.write(*store.read(cell), {name: bytes(100)})
+    (store.folder(cell) / name).write_bytes(bytes(99) + b"\1")
+    assert store.status(cell) is not Status.DONE
+    boards = build_boards(store, store.read_plan())
+    assert only(table(boards.files()["unseen.csv"]), model="single", split="fold", metric="auroc")["coverage"] == "1/2"
+    assert len(boards.problems) == 1 and name in boards.problems[0]
     assert boards.problems[0] in markdown(boards, boards.files())
 
 

@@ -373,9 +373,24 @@ def test_intervals_over_sequences_are_students_and_need_ten() -> None:
     low, high = stats.t.interval(0.95, 9, np.mean(values), stats.sem(values))
     assert sequence_interval("mae_hours", values) == pytest.approx((low, high))
     assert sequence_interval("mae_hours", values[:9]) is None
-    assert sequence_interval("alpha_lambda", [1.0] * 12) is None
-    clipped = sequence_interval("alpha_lambda", [1.0] * 11 + [0.0])
+    assert sequence_interval("mae_hours", [1.0] * 12) is None
+    clipped = sequence_interval("monotonicity", [1.0] * 11 + [0.0])
     assert clipped is not None and clipped[1] == 1 and clipped[0] < 11 / 12
+
+
+@pytest.mark.parametrize("metric", ["alpha_lambda", "interval_coverage", "capped", "contradicted"])
+@pytest.mark.parametrize("hits", [0, 7, 12])
+def test_intervals_of_shares_are_exact(metric: str, hits: int) -> None:
+    found = sequence_interval(metric, [1.0] * hits + [0.0] * (12 - hits))
+    lower = 0.0 if hits == 0 else stats.beta.ppf(0.025, hits, 13 - hits)
+    upper = 1.0 if hits == 12 else stats.beta.ppf(0.975, hits + 1, 12 - hits)
+    assert found == pytest.approx((lower, upper))
+    assert sequence_interval(metric, [1.0] * 9) is None
+
+
+def test_the_interval_of_a_share_of_parts_of_hits_is_no_shorter_than_of_whole_ones() -> None:
+    found = sequence_interval("interval_coverage", [0.95] * 10)
+    assert found == pytest.approx((stats.beta.ppf(0.025, 9, 2), 1.0))
 
 
 # The board
@@ -471,8 +486,8 @@ def test_the_table_for_people_ranks_by_error() -> None:
     (lines,) = prognosis_tables(prognosis_rows(cells, frames)).values()
     named = [dict(zip(HEAD, line, strict=True)) for line in lines]
     assert [line["model"] for line in named] == ["good", "bad", "unfinished"]
-    assert named[0]["off by (hours)"] == "0.00" and named[0]["right halfway"] == "1.00"
-    assert named[0]["interval holds"] == "1.00, promised 0.90" and named[0]["refuted"] == "0.00"
+    assert named[0]["off by (hours)"] == "0.00" and named[0]["right halfway"] == "1.00 (0.69 to 1.00)"
+    assert named[0]["interval holds"] == "1.00 (0.69 to 1.00), promised 0.90" and named[0]["refuted"] == "0.00"
     assert named[0]["order"] == "1.00" and (named[0]["sequences"], named[0]["censored"]) == ("10", "2")
     assert named[1]["off by (hours)"].count(" to ") == 1
     assert named[2] == dict.fromkeys(HEAD, "") | {"model": "unfinished", "cells": "0/2"}

@@ -11,6 +11,7 @@ import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -320,11 +321,9 @@ def test_a_model_file_imports_no_class_it_names(evil: Path, tmp_path: Path, use:
 @pytest.mark.parametrize("use", USES)
 def test_a_record_imports_no_class_it_names(evil: Path, tmp_path: Path, use: str) -> None:
     store = write_small_run(tmp_path / "run")
-    plan = json.loads((store.path / "plan.json").read_text())
-    for cell in plan["cells"]:
-        cell["model"] = use
-        cell["identity"]["model"] = {"use": use, "class_path": use, "class": use}
-    (store.path / "plan.json").write_text(json.dumps(plan))
+    plan, named = store.read_plan(), {"model": {"use": use, "class_path": use, "class": use}}
+    cells = tuple(replace(cell, model=use, identity={**cell.identity, **named}) for cell in plan.cells)
+    store.write_plan(replace(plan, cells=cells))
     for command in ("status", "board"):
         main([command, str(store.path)])
     with pytest.raises(SubmissionError):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import json
 import random
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -24,9 +26,10 @@ from reshift.benchmark.torture.watch import Watch
 from reshift.datamodules.array_file import open_array, write_array
 from reshift.datamodules.cache_folder import DamagedError
 from reshift.results.leaderboard import write_boards
-from reshift.results.plan import Plan
+from reshift.results.plan import Plan, PlanError
 from reshift.results.record import SCORES_FILE
 from reshift.results.store import RunStore, Status
+from reshift.results.weights_file import WEIGHTS_FILE, WeightsError, read_weights, write_weights
 
 CELLS = 6
 
@@ -44,9 +47,8 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def watch(calm: Path, tmp_path: Path) -> Watch:
     """A watch on a copy of the finished run, which it has looked at once."""
     store = RunStore(calm)
-    reference = Reference(
-        {cell.id: result_of(store.folder(cell.id)) for cell in store.read_plan().cells}, boards(store.path)
-    )
+    plan = store.read_plan()
+    reference = Reference(plan, {cell.id: result_of(store.folder(cell.id)) for cell in plan.cells}, boards(store.path))
     run = tmp_path / "runs" / RUN
     shutil.copytree(calm, run)
     found = Watch(run, reference, [])
@@ -159,6 +161,60 @@ def test_a_damaged_plan_is_one_line_that_names_the_file(tmp_path: Path, content:
     (tmp_path / "plan.json").write_bytes(content)
     with pytest.raises(ValueError, match=r"plan\.json: not a plan .*delete it and run again, finished cells are kept"):
         Plan.read(tmp_path / "plan.json")
+
+
+@pytest.mark.parametrize("bit", range(8))
+@pytest.mark.parametrize("checksum", [True, False], ids=["whole", "from before there were checksums"])
+def test_no_flipped_bit_of_a_plan_changes_a_cell(tmp_path: Path, bit: int, checksum: bool) -> None:
+    plan, path = Plan(RUN, "inputs", tuple(islice(planned_cells(), 2)), notes=("A note",)), tmp_path / "plan.json"
+    raw = json.loads(plan.to_json())
+    if not checksum:
+        del raw["checksum"]
+    whole = json.dumps(raw, indent=1).encode()
+    path.write_bytes(whole)
+    assert Plan.read(path) == plan
+    refused = 0
+    for place in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << bit
+        path.write_bytes(bytes(flipped))
+        try:
+            found = Plan.read(path)
+        except PlanError as error:
+            refused += 1
+            assert str(path) in str(error) and "\n" not in str(error)
+        else:
+            assert found == plan if checksum else [c.id for c in found.cells] == [c.id for c in plan.cells]
+    assert refused
+
+
+def test_every_flipped_byte_of_weights_is_refused(watch: Watch) -> None:
+    cell = one(watch)
+    folder, content = watch.store.folder(cell), bytes(range(256)) * 4
+    record, scores = watch.store.read(cell)
+    record = watch.store.write(replace(record, run={**record.run, **write_weights(folder, content)}), scores)
+    assert read_weights(folder, record) == content
+    for place in range(0, len(content), 7):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        (folder / WEIGHTS_FILE).write_bytes(bytes(flipped))
+        with pytest.raises(WeightsError, match=r"weights\.pt is damaged; delete .* and run again"):
+            read_weights(folder, record)
+    watch.weights_damaged(cell)
+    assert not watch.losses
+    watch.store.write(replace(record, run={}), scores)  # a record that knows no checksum
+    watch.weights_damaged(cell)
+    assert watch.losses == [f"cell {cell}: damaged weights were accepted"]
+
+
+def test_a_refused_plan_is_deleted_and_another_plan_is_a_loss(watch: Watch) -> None:
+    path = watch.store.path / "plan.json"
+    path.write_bytes(path.read_bytes()[:-5])
+    watch.plan_damaged()
+    assert not path.exists() and not watch.losses
+    watch.store.write_plan(replace(watch.reference.plan, notes=("Another",)))
+    watch.plan_damaged()
+    assert watch.losses == ["a damaged plan was accepted"]
 
 
 def test_damage_is_spread_over_what_is_there(tmp_path: Path) -> None:

@@ -8,13 +8,16 @@ from pathlib import Path
 from reshift.benchmark.torture.study import RUN
 
 KINDS = {
+    "plan": f"runs/{RUN}/plan.json",
     "records": f"runs/{RUN}/cells/*/record.json",
     "scores": f"runs/{RUN}/cells/*/scores.npz",
+    "weights": f"runs/{RUN}/cells/*/weights.pt",
     "failures": f"runs/{RUN}/cells/*/failure.json",
     "board rows": f"runs/{RUN}/.boards/*.rows",
     "boards": f"runs/{RUN}/leaderboards/*.csv",
     "images": "cache/images/*/*.npy",
     "features": "cache/features/*/*.npy",
+    "suspicion": "cache/suspicion/*/suspicion.*",
 }
 """What is damaged, as patterns below the place of a run."""
 

@@ -13,6 +13,8 @@ from reshift.benchmark.torture.arena import ORPHAN_SECONDS, Arena
 from reshift.benchmark.torture.damage import damage_some
 from reshift.benchmark.torture.processes import kill, left_after, workers_of
 from reshift.results.record import RECORD_FILE, SCORES_FILE
+from reshift.results.store import PLAN_FILE
+from reshift.results.weights_file import WEIGHTS_FILE
 
 Fault = Callable[[Arena, random.Random], str]
 """Strikes once; returns in a few words what was done."""
@@ -132,13 +134,18 @@ def clock_set_back(arena: Arena, rng: random.Random) -> str:
 
 
 def files_damaged(arena: Arena, rng: random.Random) -> str:
-    """Records, scores, caches and boards are cut short or have bits flipped while no process is at work."""
+    """Plan, records, scores, weights, caches and boards are cut short or have bits flipped with no process at work."""
     arena.moment(rng)
     arena.running()
     arena.stop(rng)
     damaged = damage_some(arena.volume.path, rng)
     for cell in {path.parent.name for path in damaged if path.name in (RECORD_FILE, SCORES_FILE)}:
         arena.watch.damaged(cell)
+    for path in damaged:
+        if path.name == WEIGHTS_FILE:
+            arena.watch.weights_damaged(path.parent.name)
+        elif path.name == PLAN_FILE:
+            arena.watch.plan_damaged()
     arena.counts["damaged files"] += len(damaged)
     return f"damaged: {', '.join(_short(path) for path in damaged) or 'nothing was there yet'}"
 

@@ -9,16 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reshift.benchmark.speed.pictures import write_pictures
+from reshift.results.plan import Plan
 from reshift.results.record import Record, read_header
 from reshift.results.store import RunStore
 
 RUN = "study"
 PICTURES, SIDE, FOLDS = 40, 16, 2
-MODELS = ("size_brightness", "class_prior", "gaussian")
+MODELS = ("size_brightness", "class_prior", "gaussian", "gaussian_found")
 HANG_SECONDS = 300.0
 
 PRESET = """\
-description: "Small cells that read the caches of images and of features"
+description: "Small cells that read the caches of images, of features and of suspicion"
 datasets: [{{use: manifest, args: {{csv: "{csv}"}}}}]
 size: {side}
 seeds: {seeds}
@@ -29,7 +30,8 @@ protocols: [{{use: in_distribution, args: {{folds_used: {folds}, val: 0.5}}}}]
 models:
   - {{use: size_brightness}}
   - {{use: class_prior}}
-  - {{use: gaussian, args: {{backbone: test_efficientnet, weights: none, stages: [2], scales: [1.0]}}}}
+  - {{use: gaussian, args: &net {{backbone: test_efficientnet, weights: none, stages: [2], scales: [1.0]}}}}
+  - {{name: gaussian_found, use: gaussian, args: *net, cross_fit: {{use: remove, budget: 0.1, folds: 2}}}}
 """
 
 
@@ -42,7 +44,7 @@ class Study:
 
     @classmethod
     def write(cls, folder: Path, cells: int) -> Study:
-        """At least so many cells, at most five more."""
+        """At least so many cells, at most seven more."""
         csv = write_pictures(folder / "pictures", PICTURES, SIDE)
         seeds = -(-cells // (len(MODELS) * FOLDS))
         text = PRESET.format(csv=csv.resolve(), side=SIDE, seeds=list(range(seeds)), folds=FOLDS)
@@ -70,8 +72,9 @@ class Study:
 
 @dataclass(frozen=True)
 class Reference:
-    """An undisturbed run: its records by cell, without what was measured, and its boards by file name."""
+    """An undisturbed run: its plan, its records by cell, without what was measured, and its boards by file name."""
 
+    plan: Plan
     records: dict[str, Record]
     boards: dict[str, bytes]
 
@@ -86,9 +89,9 @@ class Reference:
         log = place / "run.log"
         code = study.start(place, log, workers).wait(HANG_SECONDS)
         store = RunStore(place / "runs" / RUN)
-        if code or len(plan := store.read_plan().cells) != study.cells:
+        if code or len((plan := store.read_plan()).cells) != study.cells:
             raise RuntimeError(f"the undisturbed run did not finish (exit code {code}); see {log}")
-        return cls({cell.id: result_of(store.folder(cell.id)) for cell in plan}, boards(store.path))
+        return cls(plan, {cell.id: result_of(store.folder(cell.id)) for cell in plan.cells}, boards(store.path))
 
 
 def result_of(folder: Path) -> Record:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 
 from reshift.benchmark.torture.study import Reference, boards, result_of
-from reshift.results.record import RECORD_FILE, SCORES_FILE
-from reshift.results.store import RunStore, Status
+from reshift.results.plan import PlanError
+from reshift.results.record import RECORD_FILE, SCORES_FILE, read_header
+from reshift.results.store import PLAN_FILE, RunStore, Status
+from reshift.results.weights_file import WeightsError, read_weights
 
 Stamp = tuple[int, int]
 
@@ -74,6 +77,23 @@ class Watch:
             self._lose(cell, "a damaged record was accepted")
         elif stamp := _stamp(self.store.folder(cell) / RECORD_FILE):
             self._finished[cell] = stamp
+
+    def plan_damaged(self) -> None:
+        """Do what the refusal of a damaged plan says; one that is accepted must be what was planned."""
+        try:
+            if self.store.read_plan() != self.reference.plan:
+                self.losses.append("a damaged plan was accepted")
+        except PlanError:
+            (self.store.path / PLAN_FILE).unlink()
+
+    def weights_damaged(self, cell: str) -> None:
+        """Weights that were altered must be refused beside a record that is whole."""
+        if self.store.status(cell) is not Status.DONE:
+            return
+        folder = self.store.folder(cell)
+        with suppress(WeightsError):
+            read_weights(folder, read_header(folder))
+            self.losses.append(f"cell {cell}: damaged weights were accepted")
 
     def moved_in_time(self) -> None:
         """Take the dates of all files as they are now; somebody set them."""
