@@ -8,7 +8,7 @@ import importlib.util
 import inspect
 import pkgutil
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -35,6 +35,27 @@ def own_classes(package: str, base: type[T]) -> dict[str, type[T]]:
     return found
 
 
+def installed_classes(package: str, base: type[T]) -> dict[str, type[T] | str]:
+    """What other distributions offer under entry points of group `package`, by name: a subclass of `base`, or why not.
+
+    A class of another kind is left out, as models and prognosis methods share a group. A name of the suite's own means
+    the suite's class, so an entry point of that name is left out too.
+    """
+    found: dict[str, type[T] | str] = {}
+    own = own_classes(package, base)
+    for point in entry_points(group=package):
+        if point.name in own or point.name in found:
+            continue
+        try:
+            cls = _loaded(point)
+        except LookupFailure as error:
+            found[point.name] = str(error)
+            continue
+        if inspect.isclass(cls) and issubclass(cls, base):
+            found[point.name] = cls
+    return found
+
+
 def find_class(spec: str, package: str, base: type[T]) -> type[T]:
     """The class a name, a path or an entry point stands for.
 
@@ -58,11 +79,7 @@ def find_class(spec: str, package: str, base: type[T]) -> type[T]:
             if not points:
                 listed = ", ".join(sorted(known))
                 raise LookupFailure(f"{spec!r} is none of: {listed}; nor a file.py:Class or a pkg.mod:Class")
-            try:
-                cls = next(iter(points)).load()
-            except Exception as error:
-                # Whatever an installed package raises while it is imported is for its author to mend.
-                raise LookupFailure(f"entry point {spec}: does not import: {type(error).__name__}: {error}") from error
+            cls = _loaded(next(iter(points)))
     if not (inspect.isclass(cls) and issubclass(cls, base)):
         raise LookupFailure(f"{spec}: not a subclass of {base.__module__}.{base.__name__}")
     return cls
@@ -106,6 +123,14 @@ def parser_for(cls: type) -> ArgumentParser:
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(cls, fail_untyped=False)
     return parser
+
+
+def _loaded(point: EntryPoint) -> Any:
+    try:
+        return point.load()
+    except Exception as error:
+        # Whatever an installed package raises while it is imported is for its author to mend.
+        raise LookupFailure(f"entry point {point.name}: does not import: {type(error).__name__}: {error}") from error
 
 
 def _from_module(name: str) -> ModuleType:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -20,11 +22,14 @@ from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.suspects import suspect_weights
 from reshift.benchmark.tuning import configurations, headline_column, trial_report, validation_value
 from reshift.datamodules.inspection_data import InspectionData
+from reshift.datamodules.progress import Progress
 from reshift.models.base import InspectionModule
 from reshift.refinement.loop import refine
 from reshift.refinement.policies import Policy
 from reshift.refinement.quality import removal_quality
 from reshift.results.plan import PlannedCell
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,11 @@ class Trained:
 
 
 class BundleMemory:
-    """What the cells of a bundle share: trained models by `training_key`, first phases by trial."""
+    """What the cells of a bundle share: models and who trained them by `training_key`, first phases by trial."""
 
     def __init__(self) -> None:
         self.trained: dict[str, Trained] = {}
+        self.trained_by: dict[str, str] = {}
         self.prefixes: dict[int, PrefixMemory] = defaultdict(PrefixMemory)
 
 
@@ -53,19 +59,24 @@ def train_cell(
     memory: BundleMemory,
     device: torch.device,
     clock: Stopwatch,
+    progress: Progress | None = None,
 ) -> Trained:
     """Train every configuration that tuning gives this model and keep the best on validation.
 
     Args:
         clock: runs while a model is fitted, the search for suspects and looks at validation included.
+        progress: told how many optimiser steps are made, of all that are to be made.
     """
     args = full_arguments(cls, spec.args, f"model {spec.name or spec.use}")
     tried = configurations(cls, args, trials)
+    after_step = None if progress is None else _counting(progress, len(tried) * cell.identity["budget"]["steps"])
     values: list[tuple[float, float]] = []
     best: Trained | None = None
     for trial, changes in enumerate(tried):
+        if len(tried) > 1:
+            _log.info("configuration %d of %d: %s", trial + 1, len(tried), changes or "as given")
         new_model = _builder(cls, {**args, **changes}, purpose_seed(cell.seed, "init"))
-        trained, loss = _fitted(cell, spec, new_model, data_for, memory.prefixes[trial], device, clock)
+        trained, loss = _fitted(cell, spec, new_model, data_for, memory.prefixes[trial], device, clock, after_step)
         if len(tried) == 1:
             return trained
         value = validation_value(trained.model, scored(trained.model, data_for(trained.model), "val", device), loss)
@@ -84,6 +95,7 @@ def _fitted(
     prefix: PrefixMemory,
     device: torch.device,
     clock: Stopwatch,
+    after_step: Callable[[], None] | None,
 ) -> tuple[Trained, float]:
     """One configuration trained, and its lowest validation loss (infinite for closed forms)."""
     untrained = new_model()
@@ -94,6 +106,8 @@ def _fitted(
         judge = "last"
     elif spec.selection == "best_test":
         judge = partial(_oracle, data=data, device=device)
+    if select_after:
+        _log.info("pre-training takes the first %g %% of %d steps", 100 * select_after, budget["steps"])
     fitting = Fitting(
         new_model,
         data,
@@ -107,16 +121,23 @@ def _fitted(
         by=refinement.by if refinement else "",
         memory=prefix if refinement else None,
         judge=judge,
+        after_step=after_step,
     )
     trace: dict[str, Any] | None
     with clock:
         if spec.cross_fit is not None:
             weights, trace = suspect_weights(cell, spec, data_for, device)
+            _log.info("suspects: %d of %d candidates removed", sum(w <= 0 for w in weights.values()), len(weights))
             fitting.fit(weights, budget["steps"], True)
         else:
             trace = _train(fitting, data, refinement, budget["steps"])
         training = fitting.finish()
     return Trained(fitting.model, training, trace), fitting.best_loss
+
+
+def _counting(progress: Progress, total: int) -> Callable[[], None]:
+    steps = itertools.count(1)
+    return lambda: progress(next(steps), total)
 
 
 def _oracle(model: InspectionModule, data: InspectionData, device: torch.device) -> float:

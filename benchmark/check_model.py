@@ -11,6 +11,7 @@ from reshift.benchmark.model_trial import ROWS, SIZE, STEPS, VIEWS, Trial
 from reshift.benchmark.promises import PROMISES, TRAINS, Promise
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.world import MODELS
+from reshift.datamodules.progress import tracked
 from reshift.models.base import InspectionModule, TrainingInfo
 
 _BUILDS = "builds from its arguments"
@@ -62,7 +63,8 @@ def check_model(spec: str, arguments: Mapping[str, Any]) -> list[Finding]:
         return [Finding(False, _BUILDS, tried, _line(error), "mend its __init__, or give the --args it needs")]
     findings = [Finding(True, _BUILDS, tried)]
     trial = Trial(new_model)
-    for promise in PROMISES:
+    # On stderr, and only for models that take their time: findings follow on stdout.
+    for promise in tracked(PROMISES, "promises tried"):
         findings.append(_finding(promise, trial))
         if promise is TRAINS and not findings[-1].ok:
             break

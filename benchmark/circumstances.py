@@ -29,6 +29,12 @@ def circumstances(device: torch.device) -> dict[str, Any]:
     }
 
 
+def told(found: dict[str, Any]) -> str:
+    """`circumstances` in one line."""
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return f"device {found['device']}; {versions}; code {found['git'] or 'of no git checkout'}"
+
+
 @cache
 def processor() -> str:
     """The processor's model, e.g. "AMD EPYC 9654", or its architecture where the system does not tell."""

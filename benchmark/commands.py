@@ -123,10 +123,10 @@ def list_things(args: Namespace) -> int:
         for name in preset_names():
             print(f"{name:28}{load_preset(name).description}")
         return 0
-    from reshift.benchmark.inventory import inventory, summary
+    from reshift.benchmark.inventory import listing
 
-    for name, cls in inventory(args.what).items():
-        print(f"{name:28}{summary(cls)}")
+    for name, said in listing(args.what):
+        print(f"{name:28}{said}")
     return 0
 
 

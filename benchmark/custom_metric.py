@@ -7,6 +7,7 @@ import runpy
 from pathlib import Path
 
 from reshift.benchmark.catalog import LookupFailure
+from reshift.datamodules.progress import StderrProgress
 from reshift.results.atomic_write import write_atomically
 from reshift.results.board_rows import MEAN
 from reshift.results.custom_metric import Metric, metric_bytes, metric_rows
@@ -30,7 +31,7 @@ def judge_by(run: Path, spec: str) -> list[str]:
     """
     metric, name = find_metric(spec), spec.rpartition(":")[2]
     store = RunStore(run)
-    rows = list(metric_rows(store, store.read_plan(), name, metric))
+    rows = list(metric_rows(store, store.read_plan(), name, metric, progress=StderrProgress("rows judged")))
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     file = folder / f"custom-{name}.csv"

@@ -43,6 +43,7 @@ class Fitting:
         by: name of the score that suspicion is read from, "" for the headline.
         memory: where the first phase comes from or goes to; None where nothing is shared.
         judge: how bad a state is, lower is better, where not its validation loss decides; "last" keeps the last state.
+        after_step: called after every optimiser step.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Fitting:
         by: str = "",
         memory: PrefixMemory | None = None,
         judge: Callable[[InspectionModule], float] | Literal["validation", "last"] = "validation",
+        after_step: Callable[[], None] | None = None,
     ) -> None:
         self.new_model = new_model
         self.data = data
@@ -73,6 +75,7 @@ class Fitting:
         self.by = by
         self.memory = memory
         self.judge = judge
+        self.after_step = after_step
         self.drawn = 0
         self._begin(steps)
 
@@ -137,6 +140,7 @@ class Fitting:
                 device=self.device,
                 precision=self.precision,
                 compiled=self.compiled,
+                after_step=self.after_step,
             )
 
     def _judge(self) -> Callable[[InspectionModule], float] | None:

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from reshift.benchmark.catalog import own_classes
+from reshift.benchmark.catalog import installed_classes, own_classes
 from reshift.benchmark.world import MODELS, PROTOCOLS, READERS
 from reshift.datamodules.dataset import Reader
 from reshift.models.base import InspectionModule
@@ -32,6 +32,13 @@ def inventory(kind: str) -> dict[str, type[Any]]:
     """The classes of a kind by name, in the order of their names."""
     package, base = KINDS[kind]
     return dict(sorted(own_classes(package, base).items()))
+
+
+def listing(kind: str) -> Iterator[tuple[str, str]]:
+    """Name and summary of everything of a kind: the suite's own, then what other distributions add by entry points."""
+    yield from ((name, summary(cls)) for name, cls in inventory(kind).items())
+    for name, found in sorted(installed_classes(*KINDS[kind]).items()):
+        yield name, found if isinstance(found, str) else f"{summary(found)} [{found.__module__}]".lstrip()
 
 
 def summary(cls: type) -> str:

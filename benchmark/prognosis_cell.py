@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from reshift.benchmark.catalog import build, full_arguments
 from reshift.benchmark.cell_data import picture_features, purpose_seed, role_counts
-from reshift.benchmark.circumstances import circumstances
+from reshift.benchmark.circumstances import circumstances, told
 from reshift.benchmark.cost import PeakMemory, Stopwatch
 from reshift.benchmark.seeding import seed_everything
 from reshift.benchmark.sequences import histories
@@ -23,6 +24,8 @@ from reshift.datamodules.dataset import Dataset
 from reshift.models.prognosis import INTERVAL, History, Prognosis
 from reshift.results.plan import PlannedCell
 from reshift.results.record import Record
+
+_log = logging.getLogger(__name__)
 
 MOMENTS = 40
 """Most moments a tested sequence is forecast at, evenly spread over its pictures."""
@@ -39,8 +42,10 @@ def compute_prognosis(cell: PlannedCell, world: World, device: str) -> tuple[Rec
     Raises:
         ValueError: sequences the method cannot learn from, or that cannot be built; see `histories`.
     """
-    started, clock = datetime.now(UTC), time.monotonic()
     on = torch.device(device)
+    around = circumstances(on)
+    _log.info("%s", told(around))
+    started, clock = datetime.now(UTC), time.monotonic()
     peak, training = PeakMemory(on), Stopwatch()
     spec, cls = next((s, c) for name, s, c in world.prognoses() if name == cell.model)
     place, limit = world.place(cell.dataset), float(cell.identity["limit"])
@@ -51,14 +56,16 @@ def compute_prognosis(cell: PlannedCell, world: World, device: str) -> tuple[Rec
     learned = histories(table, features, (*split.train, *split.val), limit)
     with training:
         method.fit(learned, limit)
+    _log.info("learned from %d sequences in %.2f s", len(learned), training.seconds)
     tested = histories(table, features, split.test, limit)
     forecasts = pd.DataFrame([row for history in tested for row in _forecasts(method, history)])
+    _log.info("forecast %d sequences at %d moments", len(tested), len(forecasts))
     record = Record.of(
         cell,
         unit="sequence",
         counts={**role_counts(split, table), "test_sequences": len(tested)},
         run={
-            **circumstances(on),
+            **around,
             "started": started.isoformat(),
             "seconds": time.monotonic() - clock,
             "training_seconds": training.seconds,

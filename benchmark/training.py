@@ -63,6 +63,7 @@ class PhasedTraining:
         seed: of dropout and whatever else draws from torch's generator while training.
         precision: "bf16" runs training steps under autocast; the judge and whoever scores see fp32.
         compiled: training steps go through torch.compile; the judge and whoever scores call the model as it is.
+        after_step: called after every step.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class PhasedTraining:
         device: torch.device,
         precision: Precision = "fp32",
         compiled: bool = False,
+        after_step: Callable[[], None] | None = None,
     ) -> None:
         if device.type == "cuda":
             # The layout that tensor cores convolve in; on a CPU it would only change the rounding.
@@ -87,6 +89,7 @@ class PhasedTraining:
         self.seed = seed
         self.device = device
         self.precision = precision
+        self.after_step = after_step
         self.progress = Progress()
         self._frozen = _frozen_keys(model)
         # Once for all phases; nothing is compiled before the first step.
@@ -111,7 +114,7 @@ class PhasedTraining:
         """Let a Trainer of this phase's own make the steps; how many it made."""
         _quiet()
         with warnings_aside():
-            # What Lightning calls unexpected is meant: validation is looked at by steps, frozen networks stay as they are.
+            # What Lightning calls unexpected is meant: validation is looked at by steps, frozen networks stay frozen.
             warnings.filterwarnings("ignore", message="You defined a `validation_step`")
             warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
             trainer = Trainer(
@@ -202,6 +205,8 @@ class _Phase(Callback):
             raise TrainingFailure(f"training loss is {float(loss)} at step {progress.done}; lower the learning rate")
         if progress.done % self.training.every == 0:
             self.training.check()
+        if self.training.after_step is not None:
+            self.training.after_step()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         progress = self.training.progress

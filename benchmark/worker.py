@@ -7,6 +7,7 @@ import os
 import signal
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from reshift.benchmark.preset import Preset
 from reshift.benchmark.sharing import prefix_key, training_key
 from reshift.benchmark.time_limit import time_limit
 from reshift.results.lease import LeaseHeld
+from reshift.results.log_file import LOG_FILE
 from reshift.results.plan import PlannedCell
 from reshift.results.store import PLAN_FILE, RunStore, Status
 
@@ -66,6 +68,7 @@ def run_bundle(job: Job, cells: Sequence[str]) -> list[str]:
         The cells left to another process that holds them, or one whose training they share.
     """
     from reshift.benchmark.cell import compute_cell
+    from reshift.benchmark.cell_log import cell_log
     from reshift.benchmark.cell_training import BundleMemory
     from reshift.benchmark.prognosis_cell import compute_prognosis
 
@@ -88,7 +91,7 @@ def run_bundle(job: Job, cells: Sequence[str]) -> list[str]:
                 # Another process may have finished it between the look and the lease.
                 if store.status(cell) is Status.DONE:
                     continue
-                with time_limit(job.cell_seconds, folder):
+                with cell_log(folder, planned[cell]), time_limit(job.cell_seconds, folder):
                     if planned[cell].forecasts:
                         store.write(*compute_prognosis(planned[cell], _world(job), job.device))
                     else:
@@ -111,12 +114,11 @@ def _note_failure(store: RunStore, cell: str, error: Exception) -> None:
         text += f" ({Path(frame.filename).name}:{frame.lineno})"
     if advice := hint(kind):
         text += f"; {advice}"
-    try:
+    if (store.folder(cell) / LOG_FILE).exists():
+        text += f"; see {store.folder(cell).relative_to(store.path) / LOG_FILE}"
+    # A full disk cannot take the note either; the parent sees a cell without record and says so.
+    with suppress(OSError):
         store.write_failure(cell, kind, text)
-        (store.folder(cell) / "traceback.txt").write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    except OSError:
-        # A full disk cannot take the note either; the parent sees a cell without record and says so.
-        pass
 
 
 @lru_cache(maxsize=1)

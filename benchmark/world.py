@@ -14,6 +14,7 @@ from reshift.benchmark.catalog import build, find_class, full_arguments
 from reshift.benchmark.preset import ORACLE, DatasetSpec, ModelSpec, Preset, PrognosisSpec, ProtocolSpec
 from reshift.datamodules.corrections import apply_corrections
 from reshift.datamodules.dataset import Dataset, Reader
+from reshift.datamodules.progress import tracked
 from reshift.models.base import InspectionModule
 from reshift.models.prognosis import Prognosis
 from reshift.results.label_error import LabelError
@@ -157,7 +158,7 @@ class World:
             names = ", ".join(s.name for s in found)
             raise ValueError(f"protocol {spec.use}: splits {spec.splits} match none of: {names}")
         verifier = Verifier(table)
-        for split in kept:
+        for split in tracked(kept, f"{spec.name or spec.use}: splits verified"):
             verifier.check(split)
         # A preset that asks for some splits by name is not told of others that cannot be had.
         named = "*" not in spec.splits and all(any(fnmatch(s.name, p) for s in kept) for p in spec.splits)

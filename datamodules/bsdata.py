@@ -12,6 +12,7 @@ import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
 from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -85,7 +86,9 @@ class BSData(Reader):
                 "time": chosen["time"],
                 "sequence": chosen["part"],
                 "level": chosen["share"].map("{:.8f}".format),
-                "content": [content_hash(self.root / path) for path in chosen["sample"]],
+                "content": [
+                    content_hash(self.root / path) for path in tracked(list(chosen["sample"]), f"{self.name}: reading")
+                ],
             }
         )
         notes = [

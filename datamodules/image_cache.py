@@ -15,7 +15,7 @@ from reshift.datamodules.array_file import open_array, write_array
 from reshift.datamodules.cache_limit import open_limited
 from reshift.datamodules.dataset import PIPELINE_VERSION, DataError, Dataset
 from reshift.datamodules.image_file import Pixels, image_bytes, read_image, to_square
-from reshift.datamodules.progress import Progress
+from reshift.datamodules.progress import Progress, tracked
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ def cached_images(dataset: Dataset, size: int, progress: Progress | None = None)
     """
     paths = [dataset.root / sample for sample in dataset.table["sample"]]
     stated = list(map(str, dataset.table["content"])) if "content" in dataset.table else [""] * len(paths)
-    contents = tuple(content or content_hash(path) for content, path in zip(stated, paths, strict=True))
+    contents = tuple(
+        content or content_hash(path) for content, path in zip(stated, tracked(paths, "reading pictures"), strict=True)
+    )
     digest = hashlib.sha256(f"{PIPELINE_VERSION}\x1f{cv2.__version__}\x1f{size}".encode())
     for content in contents:
         digest.update(f"\x1f{content}".encode())

@@ -13,6 +13,7 @@ import pandas as pd
 from reshift.datamodules.dataset import DataError, Dataset, Reader
 from reshift.datamodules.image_cache import content_hash
 from reshift.datamodules.image_file import read_image
+from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -64,7 +65,7 @@ class KSDD2(Reader):
         copies: list[str] = []
         for split in ("train", "test"):
             images, strays = self._files(split)
-            rows += [self._row(split, image) for image in images]
+            rows += [self._row(split, image) for image in tracked(images, f"{self.name}: reading {split}")]
             copies += self._copies(split, images, strays)
         table = pd.DataFrame(rows)
         notes = ["Parts: one per image, assumed."]

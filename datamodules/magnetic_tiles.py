@@ -10,6 +10,7 @@ import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
 from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -74,7 +75,9 @@ class MagneticTiles(Reader):
                 "view": frames["exposure"].map("exp{}".format),
                 "part": parts,
                 "mask": frames["mask"],
-                "content": [content_hash(self.root / path) for path in frames["path"]],
+                "content": [
+                    content_hash(self.root / path) for path in tracked(list(frames["path"]), f"{self.name}: reading")
+                ],
             }
         )
         rule = (

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
 from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -57,7 +58,7 @@ class MVTecAD(Reader):
                 pictures = sorted((folder / split / defect).glob("*.png"))
                 if not pictures:
                     raise DataError(f"{folder / split / defect}: expected NNN.png; found none; copy it again")
-                for picture in pictures:
+                for picture in tracked(pictures, f"{self.name}:{self.category}: reading {split}/{defect}"):
                     mask = folder / "ground_truth" / defect / f"{picture.stem}_mask.png"
                     rows.append(
                         {

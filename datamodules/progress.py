@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
+T = TypeVar("T")
 Progress = Callable[[int, int], None]
 """Called with (done, total) while a cache is built."""
 
@@ -29,3 +31,12 @@ class StderrProgress:
         self.printed = now
         left = (now - self.started) / max(done, 1) * (total - done)
         print(f"{self.what}: {done}/{total}, about {left:.0f} s left", file=sys.stderr, flush=True)
+
+
+def tracked(items: Sequence[T], what: str) -> Iterator[T]:
+    """The items one by one, with `StderrProgress` on how many of them are dealt with."""
+    progress = StderrProgress(what)
+    progress(0, len(items))
+    for done, item in enumerate(items, start=1):
+        yield item
+        progress(done, len(items))

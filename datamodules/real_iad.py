@@ -11,6 +11,7 @@ import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
 from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -96,7 +97,7 @@ class RealIAD(Reader):
             for split in ("train", "test")
             for number, entry in enumerate(content[split])
         ]
-        for row in rows:
+        for row in tracked(rows, f"{self.name}: reading"):
             row["content"] = content_hash(folder / str(row["sample"]))
         table = validate_table(pd.DataFrame(rows), str(lists))
         variant = self.splits.removeprefix("realiad_jsons").removeprefix("_")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reshift.refinement.policies import Policy
+
+_log = logging.getLogger(__name__)
 
 Fit = Callable[[Mapping[str, float], int, bool], None]
 Score = Callable[[Sequence[str]], NDArray[np.floating]]
@@ -78,12 +81,21 @@ def refine(
         labels = None if truth is None else np.array([truth[name] for name in names])
         before, weights = weights, policy.reweight(np.zeros(len(names)), weights, labels)
         history.append(Round(0, None, _left(names, before, weights)))
+        _log.info("refinement by true labels: %d of %d removed", len(history[-1].removed), len(names))
     fit(_as_map(names, weights), first, True)
     done = first
     for number in range(rounds):
         scores = np.asarray(score(names), dtype=float)
         before, weights = weights, policy.reweight(scores, weights, None)
         history.append(Round(done, float(np.median(scores[before > 0])), _left(names, before, weights)))
+        _log.info(
+            "refinement round %d at step %d: %d removed, %d of %d stay",
+            number + 1,
+            done,
+            len(history[-1].removed),
+            int((weights > 0).sum()),
+            len(names),
+        )
         if not history[-1].removed and start == "warm":
             break  # nothing above the threshold: Algorithm 1 stops here, and the budget is used up below
         share = (steps - first) * (number + 1) // rounds - (steps - first) * number // rounds

@@ -10,6 +10,7 @@ import numpy as np
 
 from reshift.results.board_family import families
 from reshift.results.board_rows import MEAN, Series
+from reshift.results.boards import Progress
 from reshift.results.csv_bytes import csv_bytes
 from reshift.results.evaluation import LEVELS
 from reshift.results.judged_cells import JudgedCells, checked_record
@@ -47,7 +48,12 @@ class MetricRow:
 
 
 def metric_rows(
-    store: RunStore, plan: Plan, name: str, metric: Metric, resamples: int = RESAMPLES
+    store: RunStore,
+    plan: Plan,
+    name: str,
+    metric: Metric,
+    resamples: int = RESAMPLES,
+    progress: Progress | None = None,
 ) -> Iterator[MetricRow]:
     """Judge every model of a run by a metric, data set by data set, protocol by protocol.
 
@@ -55,6 +61,7 @@ def metric_rows(
         metric: labels (n,) int64, 1 = defective, and scores (n,) float64, higher = more defective and only their order
             meant, of the test images or parts of one cell, to a number. NaN says that it is undefined there.
         resamples: draws of parts for the interval of each mean over splits.
+        progress: told how many rows of boards are judged, of how many.
 
     Raises:
         MetricError: the metric raises, or returns something else than a number.
@@ -66,11 +73,13 @@ def metric_rows(
         if not cell.not_applicable and not cell.forecasts and (store.folder(cell.id) / RECORD_FILE).exists()
     ]
     records = {cell: checked_record(store, cell) for cell in finished}
-    for family in families(plan, JudgedCells(store, records), records).values():
-        for series in family:
-            for level in LEVELS:
-                if series.everything and all(level in found.levels for found in series.everything):
-                    yield from _series_rows(series, level, name, metric, resamples)
+    rows = [series for family in families(plan, JudgedCells(store, records), records).values() for series in family]
+    for done, series in enumerate(rows, start=1):
+        for level in LEVELS:
+            if series.everything and all(level in found.levels for found in series.everything):
+                yield from _series_rows(series, level, name, metric, resamples)
+        if progress is not None:
+            progress(done, len(rows))
 
 
 def metric_bytes(rows: Sequence[MetricRow]) -> bytes:

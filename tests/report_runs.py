@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from reshift.results.log_file import LOG_FILE
 from reshift.results.plan import Plan, PlannedCell, identity_hash
 from reshift.results.record import Record
 from reshift.results.store import RunStore
@@ -17,6 +18,7 @@ DATASET = "tiles & <b>co</b>"
 DEFECT = "<img src=x onerror=alert(1)>"
 COMPONENT = '"><script>alert(2)</script>'
 FAILURE = "no memory </script><script>alert(3)</script>\u2028left"
+LOG = "=== attempt 1: </script><script>alert(4)</script>\n     0.10 s  printed: <!-- \u2028 &amp;\n"
 GOOD_MODEL, POOR_MODEL, MISSING_MODEL = "flow <i>good</i>", "flow 'poor'", "never <u>finished</u>"
 SKILL = {GOOD_MODEL: 2.2, POOR_MODEL: 0.4}
 REMOVED = ["p001/v0", "p004/v0", "elsewhere", "far away"]
@@ -74,4 +76,5 @@ def hostile_run(path: Path) -> RunStore:
             store.write_failure(cell.id, "OutOfMemory", FAILURE)
         else:
             store.write(record_of(cell), scores_of(cell))
+        (store.folder(cell.id) / LOG_FILE).write_text(LOG, encoding="utf-8")
     return store

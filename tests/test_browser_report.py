@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from report_runs import DATASET, FAILURE, GOOD_MODEL, MISSING_MODEL, POOR_MODEL, hostile_run
+from report_runs import DATASET, FAILURE, GOOD_MODEL, LOG, MISSING_MODEL, POOR_MODEL, hostile_run
 
 from reshift.results.report.page import write_report
 from reshift.results.report.prepare import prepare_report
@@ -104,6 +105,8 @@ def test_a_number_leads_to_its_cells_and_a_cell_to_how_it_came_about(page: Any) 
     for wanted in (DATASET, "fold=0", "cpu: <x>", "numpy", "scores.npz", "step 20 chosen", '"</script>\u2028"'):
         assert wanted in text or wanted.strip('"') in text, wanted
     assert panel.locator("svg.chart circle").count() == 3
+    assert panel.locator("pre.log").inner_text().split() == LOG.split()
+    assert "/log.txt" in panel.locator("h3", has_text="Log: cells/").inner_text()
     panel.get_by_role("button", name="Close").click()
     assert not panel.is_visible()
     page.go_back()
@@ -113,6 +116,7 @@ def test_a_number_leads_to_its_cells_and_a_cell_to_how_it_came_about(page: Any) 
 def test_a_failed_cell_says_why(page: Any) -> None:
     page.locator("#unfinished a").first.click()
     assert " ".join(FAILURE.split()) in " ".join(page.locator("#panel").inner_text().split())
+    assert page.locator("#panel pre.log").inner_text().split() == LOG.split()
 
 
 def test_the_page_fits_a_phone(browser: Any, address: str) -> None:
@@ -128,6 +132,23 @@ def test_printed_boards_are_unfolded(page: Any) -> None:
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
     assert board(page).locator("table.board").is_visible()
     assert not page.locator("#filter").is_visible()
+
+
+def test_printed_pages_hold_whole_tables_and_repeat_their_heads(page: Any, address: str) -> None:
+    printed = page.pdf(prefer_css_page_size=True)
+    pages = len(re.findall(rb"/Type\s*/Page\b", printed))
+    boards = page.locator("details.board").count()
+    assert boards + 1 <= pages <= 4 * boards + 8
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    page.set_viewport_size({"width": 1032, "height": 700})  # of A4 across, within its margins
+    wide = "(elements) => elements.filter((e) => e.getBoundingClientRect().right > 1032 + 1).map((e) => e.outerHTML)"
+    for shown in ("table", "figure", ".card", "svg", "img"):
+        assert page.locator(shown).evaluate_all(wide) == [], shown
+    heads = page.locator("table.sortable thead button")
+    assert heads.count() > 10
+    # With boxes of their own in it, chromium does not repeat a head on the next page.
+    assert set(heads.evaluate_all("(all) => all.map((e) => getComputedStyle(e).display)")) == {"contents"}
 
 
 def test_without_script_the_tables_are_there(browser: Any, address: str) -> None:
