@@ -52,8 +52,6 @@ def start_worker() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     # The parent answers Ctrl-C by stopping the pool; a worker's own traceback would only hide its message.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The pool starts workers as daemons, which may have no children; a loader's processes end with their parent.
-    multiprocessing.current_process().daemon = False
     import cv2
     import torch
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from executor_cells import CELLS, arguments, boards, fits, local_boards, workplace
+from pebble.pool.process import WorkerManager
 
+from reshift.benchmark.executors.local import LocalWorkers
+from reshift.benchmark.preset import load_preset
 from reshift.benchmark.torture.processes import kill, workers_of
+from reshift.benchmark.worker import Job
 
 __all__ = ["local_boards", "workplace"]
 
@@ -28,3 +34,20 @@ def test_a_worker_killed_as_it_starts_is_replaced(local_boards: dict[str, bytes]
     assert "FAILED" not in told
     assert fits() == CELLS
     assert boards() == local_boards
+
+
+def test_workers_end_before_what_they_would_miss(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int | None] = []
+
+    def close_channels(manager: WorkerManager) -> None:
+        alive.extend(worker.pid for worker in manager.workers.values() if worker.is_alive())
+        closing(manager)
+
+    closing = WorkerManager.close_channels
+    monkeypatch.setattr(WorkerManager, "close_channels", close_channels)
+    workers = LocalWorkers(Job(Path("run"), load_preset("quick"), "cpu", "none"), 2)
+    workers.submit([[]])  # starts the processes, which take seconds to be ready
+    started = multiprocessing.active_children()
+    workers.close()
+    assert len(started) == 2 and alive == []
+    assert not any(process.is_alive() for process in started)

@@ -26,6 +26,9 @@ def test_flat_is_the_last_quarter_against_the_second() -> None:
     assert not growth("m", [100.0] * 30 + [105.1] * 10).flat
     leak = [100.0 + 0.2 * cell for cell in range(200)]
     assert not growth("m", leak).flat
+    held_for_a_moment = [11.0] * 25 + [12.0] * 10 + [11.0] * 5
+    assert growth("files", held_for_a_moment, min).flat
+    assert not growth("files", [*held_for_a_moment[:30], *[12.0] * 10], min).flat
     assert growth("m", [100.0] * 39 + [500.0]).flat, "one peak is no growth"
 
 

@@ -17,6 +17,9 @@ from reshift.benchmark.worker import GPU_LOST_EXIT, Job, run_bundle, start_worke
 BROKEN_POOLS = 5
 """So many pools in a row are replaced; a worker that is killed now and then breaks one at most."""
 
+TERMINATION_SECONDS = 3.0
+"""A worker that has not ended by then is killed by the pool."""
+
 
 class LocalWorkers:
     """See `executor.Workers`.
@@ -56,6 +59,13 @@ class LocalWorkers:
 
     def close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]
+        # The pool takes its locks away before it ends its workers: one that is only just starting would miss them, and
+        # tell the user so by a traceback.
+        workers = multiprocessing.active_children()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(TERMINATION_SECONDS)
         self._pool.join()
 
     def _new_pool(self) -> ProcessPool:
