@@ -30,7 +30,7 @@ export HF_HUB_CACHE := $(CURDIR)/$(UNPACKED)/weights
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed devices torture soak fuzz simulate mutants coverage audit-dependencies keep boards readme lock clean
+.PHONY: help setup bundle unpack benchmark test test-browser test-heavy api lint gates tiles tiles-baselines tiles-weights tiles-tuned localisation bsdata gearbox-worlds diecasting multiview noise noise-views noise-ablation noise-gearbox noise-separation speed precision devices torture soak fuzz simulate mutants coverage audit-dependencies keep boards readme lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z -]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 40
@@ -125,6 +125,13 @@ audit-dependencies: ## Compare requirements.lock with known vulnerabilities; NOT
 	$(PYTHON) -m venv build/audit # a place of its own, so that it changes nothing of what it looks at
 	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
 	PYTHONPATH=src build/audit/bin/python -m reshift.benchmark.dependency_audit requirements.lock || [ $$? = 3 ]
+
+precision: $(STAMP) ## How far training in bf16 moves models on the tiles (TILES=folder; 5 minutes, resumable)
+	mkdir -p build && { cat benchmark/presets/tiles.yaml; echo 'precision: bf16'; } > build/tiles-bf16.yaml
+	for preset in tiles build/tiles-bf16.yaml; do $(BIN)/reshift run --preset $$preset \
+	  --run precision-$$(basename $$preset .yaml) --data-root $(TILES) --protocols in_distribution \
+	  --models differnet classifier --seeds 0 1 --workers $(WORKERS) || exit 1; done
+	$(BIN)/python -m reshift.benchmark.devices.precision runs/precision-tiles runs/precision-tiles-bf16
 
 devices: $(STAMP) ## How far scores move under other kernels, threads and devices (10 minutes)
 	$(BIN)/python -m reshift.benchmark.devices

@@ -7,14 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from reshift.benchmark.devices.__main__ import compute
 from reshift.benchmark.devices.cells import write_study
-from reshift.benchmark.devices.difference import Difference, differences
+from reshift.benchmark.devices.difference import Difference, differences, headline_scores
+from reshift.benchmark.devices.precision import lines
 from reshift.benchmark.devices.settings import ON_CPU, STANDARD, Setting
 from reshift.benchmark.devices.table import device_tables
 from reshift.benchmark.fuzz.small_run import write_small_run
 from reshift.results.front_table import replace_between
+from reshift.results.plan import identity_hash
 from reshift.results.store import RunStore
 
 ROOT = Path(__file__).parents[1]
@@ -78,3 +81,23 @@ def test_the_table_says_whether_a_gpu_was_measured(tmp_path: Path) -> None:
         json.dumps({"hardware": {**machine, "accelerator": "G"}, "moved": {**moved, "GPU": moved["2 threads"]}})
     )
     assert not any("not measured" in line for line in device_tables(tmp_path))
+
+
+def test_precisions_are_compared_cell_by_cell_whatever_their_ids(tmp_path: Path) -> None:
+    exact, rough = write_small_run(tmp_path / "exact"), write_small_run(tmp_path / "rough")
+    cell = exact.read_plan().cells[0]
+    record, scores = rough.read(cell.id)
+    assert record.scores is not None
+    column = f"score:{record.scores.names[0]}"
+    turned = {**record.identity, "precision": "bf16"}
+    other = replace(cell, id=identity_hash(turned), identity=turned)
+    rough.write_plan(replace(rough.read_plan(), cells=(other, *exact.read_plan().cells[1:])))
+    scores[column] = -scores[column]
+    rough.write(replace(record, cell=other.id, identity=turned), scores)
+    label, score = headline_scores(exact, cell.id)
+    said = next(line for line in lines(exact, rough) if line.startswith(f"{cell.model}:"))
+    assert f"{1 - 2 * roc_auc_score(label, score):+.4f}" in said
+    assert said.endswith("rank correlation at least -1.0000")
+    rough.write_plan(replace(rough.read_plan(), cells=exact.read_plan().cells[1:]))
+    with pytest.raises(ValueError, match="compare runs of one preset"):
+        lines(exact, rough)

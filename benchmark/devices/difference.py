@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from reshift.results.clustered_auroc import auroc
 from reshift.results.store import RunStore
@@ -40,12 +41,20 @@ def differences(one: RunStore, other: RunStore) -> dict[str, Difference]:
     return {model: _largest(found[model]) for model in sorted(found)}
 
 
-def _of_cell(one: RunStore, other: RunStore, cell: str) -> Difference:
-    record, frame = one.read(cell)
+def headline_scores(run: RunStore, cell: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and headline scores of a cell's test rows, (N,) each, in order of sample.
+
+    Raises:
+        RecordError: the cell is not finished.
+    """
+    record, frame = run.read(cell)
     assert record.scores is not None
-    column = f"score:{record.scores.names[0]}"
-    ours, theirs = (run.query("role == 'test'").sort_values("sample") for run in (frame, other.read(cell)[1]))
-    label, a, b = (values.to_numpy() for values in (ours["label"], ours[column], theirs[column]))
+    rows = frame[frame["role"] == "test"].sort_values("sample")
+    return rows["label"].to_numpy(), rows[f"score:{record.scores.names[0]}"].to_numpy()
+
+
+def _of_cell(one: RunStore, other: RunStore, cell: str) -> Difference:
+    (label, a), (_, b) = headline_scores(one, cell), headline_scores(other, cell)
     span = float(np.ptp(a))
     score = float(np.abs(a - b).max())
     return Difference(score / span if span else score, abs(auroc(label, a) - auroc(label, b)))
