@@ -1,4 +1,4 @@
-"""Training in bf16: what runs in it, what does not, whose identity it is part of, and how far scores move."""
+"""Training in bf16: what runs in it, what does not, whose identity it and compiling are part of, how far scores move."""
 
 from __future__ import annotations
 
@@ -100,25 +100,27 @@ def test_a_flow_trained_in_bf16_scores_alike() -> None:
     assert spearmanr(exact, rough).statistic > 0.995
 
 
+@pytest.mark.parametrize(
+    ("line", "key", "note"), [("precision: bf16", "precision", "bf16"), ("compile: true", "compile", "torch.compile")]
+)
 def test_it_is_part_of_the_identity_of_what_trains_by_gradient_and_of_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    line: str, key: str, note: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_parts(tmp_path / "photos", 30)
     monkeypatch.setenv("RESHIFT_CACHE", str(tmp_path / "cache"))
-    text = TINY.read_text(encoding="utf-8") + "precision: bf16\n"
-    (tmp_path / "rough.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "other.yaml").write_text(TINY.read_text(encoding="utf-8") + f"{line}\n", encoding="utf-8")
     plans = []
-    for path in (TINY, tmp_path / "rough.yaml"):
+    for path in (TINY, tmp_path / "other.yaml"):
         preset = load_preset(str(path))
         data = [DatasetSpec("manifest", {"csv": str(tmp_path / "photos" / "parts.csv")})]
         plans.append(make_plan(replace(preset, datasets=data), "tiny"))
-    exact, rough = plans
-    moved = {a.model for a, b in zip(exact.cells, rough.cells, strict=True) if a.id != b.id}
-    kept = {a.model for a, b in zip(exact.cells, rough.cells, strict=True) if a.id == b.id}
+    usual, other = plans
+    moved = {a.model for a, b in zip(usual.cells, other.cells, strict=True) if a.id != b.id}
+    kept = {a.model for a, b in zip(usual.cells, other.cells, strict=True) if a.id == b.id}
     assert {"classifier", "differnet_iterative"} <= moved
     assert "size_brightness" in kept and not moved & kept
-    assert all("precision" not in cell.identity for cell in exact.cells)
-    assert any("bf16" in note for note in rough.notes) and not any("bf16" in note for note in exact.notes)
+    assert all(key not in cell.identity for cell in usual.cells)
+    assert any(note in said for said in other.notes) and not any(note in said for said in usual.notes)
 
 
 def test_another_precision_is_refused() -> None:
