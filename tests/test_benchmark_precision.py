@@ -1,4 +1,4 @@
-"""Training in bf16: what runs in it, what does not, whose identity it and compiling are part of, how far scores move."""
+"""Training in bf16: what runs in it and what does not, whose identity it and compiling change, how far scores move."""
 
 from __future__ import annotations
 
