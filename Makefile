@@ -116,6 +116,10 @@ mutants: $(STAMP) ## Change verifier, metrics and statistics in one place at a t
 coverage: $(STAMP) ## Branch coverage of splits, refinement, results and benchmark by the tests of make test (half an hour)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n 2 -m "not heavy and not browser" --timeout 900
+	# What measures the suite from outside is tested by short runs of itself.
+	$(BIN)/python -m coverage run -m reshift.benchmark.torture --rounds 12 --cells 24
+	$(BIN)/python -m coverage run -m reshift.benchmark.soak --cells 80
+	$(BIN)/python -m coverage run -m reshift.benchmark.fuzz --inputs 60
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report --skip-covered
 	for room in splits refinement results benchmark; do $(BIN)/python -m coverage report --include "$$room/*" \

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import spearmanr
 
 from reshift.benchmark.catalog import build, find_class, full_arguments
@@ -40,6 +41,12 @@ FORECASTERS: list[Callable[[], Forecaster]] = [
     lambda: TrendForecast("exponential"),
     GaussianProcessForecast,
 ]
+
+
+@pytest.fixture(autouse=True)
+def _own_start() -> None:
+    """Networks start alike whatever tests ran before in this process, as a cell's seed makes them."""
+    torch.manual_seed(0)
 
 
 def only_lives(*lives: float | tuple[float]) -> list[History]:
