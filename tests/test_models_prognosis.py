@@ -325,7 +325,7 @@ def test_an_index_grows_with_wear_from_zero_to_one_at_the_limit(new: Callable[[]
     worn = fresh.time > 30
     assert spearmanr(fresh.time[worn], index[worn]).statistic > 0.85
     assert running_median(index, 5)[:3].mean() == pytest.approx(0, abs=0.2)
-    # One index reaches 1.32 on its own and 1.42 after certain other tests in the same process, for a reason unknown yet.
+    # One index reaches 1.32 alone and 1.42 after certain other tests in the same process, for a reason unknown yet.
     assert np.interp(100, fresh.time, running_median(index, 5)) == pytest.approx(1, abs=0.5)
 
 
