@@ -30,7 +30,8 @@ from reshift.models.wear_clusters import WearClusters
 INDICES: list[Callable[[], DegradationIndex]] = [
     HealthyDistance,
     lambda: HealthyDistance(own_start=False),
-    ReconstructionError,
+    # Of eight unrelated features .95 of the variance takes all, and what is left is rounding: another in any process.
+    lambda: ReconstructionError(variance=0.8),
     lambda: WearClusters(clusters=4),
     LevelRegression,
     lambda: LevelRegression("gaussian_process", components=4),
@@ -325,8 +326,7 @@ def test_an_index_grows_with_wear_from_zero_to_one_at_the_limit(new: Callable[[]
     worn = fresh.time > 30
     assert spearmanr(fresh.time[worn], index[worn]).statistic > 0.85
     assert running_median(index, 5)[:3].mean() == pytest.approx(0, abs=0.2)
-    # One index reaches 1.32 alone and 1.42 after certain other tests in the same process, for a reason unknown yet.
-    assert np.interp(100, fresh.time, running_median(index, 5)) == pytest.approx(1, abs=0.5)
+    assert np.interp(100, fresh.time, running_median(index, 5)) == pytest.approx(1, abs=0.35)
 
 
 @pytest.mark.parametrize("new", INDICES)
