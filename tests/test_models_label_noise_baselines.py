@@ -73,7 +73,10 @@ class Standardised(LogisticRegression):
 def test_the_whole_procedure_is_cleanlabs() -> None:
     rows, _ = noisy()
     feature, label = rows["feature"].double().numpy(), rows["label"].numpy()
-    theirs = CleanLearning(Standardised(max_iter=5000), seed=0, cv_n_folds=5).fit(feature, label)
+    one_process = {"n_jobs": 1}  # it forks one per class otherwise, which can hang in a process with threads
+    theirs = CleanLearning(Standardised(max_iter=5000), seed=0, cv_n_folds=5, find_label_issues_kwargs=one_process).fit(
+        feature, label
+    )
     assert 20 < theirs.get_label_issues()["is_label_issue"].sum() < 80
     fresh, _ = noisy(seed=1)
     expected = theirs.predict_proba(fresh["feature"].double().numpy())[:, 1]
