@@ -11,8 +11,7 @@ from typing import ClassVar, Literal
 import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
-from reshift.datamodules.image_cache import content_hash
-from reshift.datamodules.progress import tracked
+from reshift.datamodules.image_cache import content_hashes
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -86,9 +85,7 @@ class BSData(Reader):
                 "time": chosen["time"],
                 "sequence": chosen["part"],
                 "level": chosen["share"].map("{:.8f}".format),
-                "content": [
-                    content_hash(self.root / path) for path in tracked(list(chosen["sample"]), f"{self.name}: reading")
-                ],
+                "content": content_hashes(self.root, chosen["sample"], self.name),
             }
         )
         notes = [

@@ -10,9 +10,8 @@ import pandas as pd
 import yaml
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
-from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.image_cache import content_hashes
 from reshift.datamodules.image_file import IMAGE_SUFFIXES
-from reshift.datamodules.progress import tracked
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -108,9 +107,7 @@ class GearboxRemanufacturing(Reader):
         if "defect" in table:
             table["defect"] = table["defect"].where(table["label"] == DEFECTIVE, "")
         table = validate_table(table, str(mapping.path))
-        table["content"] = [
-            content_hash(self.root / path) for path in tracked(list(table["sample"]), f"{self.name}: reading")
-        ]
+        table["content"] = content_hashes(self.root, table["sample"], self.name)
         unlisted = len(set(pictures) - set(table["sample"]))
         notes = list(_understood(table))
         if unlisted:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +47,15 @@ def content_hash(path: Path) -> str:
         DataError: see `image_bytes`.
     """
     return hashlib.sha256(image_bytes(path)).hexdigest()
+
+
+def content_hashes(root: Path, samples: Iterable[str], dataset: str) -> list[str]:
+    """`content_hash` of every sample of a data set under its root, with progress on stderr.
+
+    Raises:
+        DataError: see `image_bytes`.
+    """
+    return [content_hash(root / sample) for sample in tracked(list(samples), f"{dataset}: reading")]
 
 
 def cached_images(dataset: Dataset, size: int, progress: Progress | None = None) -> CachedImages:

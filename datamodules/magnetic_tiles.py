@@ -9,8 +9,7 @@ from typing import ClassVar, Literal
 import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Reader
-from reshift.datamodules.image_cache import content_hash
-from reshift.datamodules.progress import tracked
+from reshift.datamodules.image_cache import content_hashes
 from reshift.datamodules.source import NOT_STATED, Source
 from reshift.splits.samples import DEFECTIVE, GOOD, validate_table
 
@@ -75,9 +74,7 @@ class MagneticTiles(Reader):
                 "view": frames["exposure"].map("exp{}".format),
                 "part": parts,
                 "mask": frames["mask"],
-                "content": [
-                    content_hash(self.root / path) for path in tracked(list(frames["path"]), f"{self.name}: reading")
-                ],
+                "content": content_hashes(self.root, frames["path"], self.name),
             }
         )
         rule = (

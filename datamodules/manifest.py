@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from reshift.datamodules.dataset import DataError, Dataset, Parts, Reader
-from reshift.datamodules.image_cache import content_hash
+from reshift.datamodules.image_cache import content_hashes
 from reshift.datamodules.label_words import LABEL_WORDS
 from reshift.datamodules.source import Source
 from reshift.splits.samples import validate_table
@@ -63,7 +63,7 @@ class Manifest(Reader):
             table["mask"] = self._paths(rows["mask"], "mask")
         if "split" in rows:
             table["official_split"] = self._splits(rows["split"])
-        table["content"] = [content_hash(self.root / path) for path in table["sample"]]
+        table["content"] = content_hashes(self.root, table["sample"], self.dataset_name)
         nameless = int((table["part"] == "").sum()) if "part" in table else len(table)
         parts: Parts = "assumed" if nameless == len(table) else "given"
         if parts == "assumed":

@@ -74,6 +74,7 @@ def _outcomes(target: type[Target], first: int, beyond: int, most_seconds: float
                 process.join()
                 yield Outcome("finding", f"the process died, exit code {process.exitcode}", 0.0, 0)
                 return
+        process.join(_START_SECONDS)  # it takes its files away itself
     finally:
         process.kill()
         process.join()
