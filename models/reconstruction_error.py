@@ -19,6 +19,9 @@ class ReconstructionError(DegradationIndex):
         variance: share of the fresh frames' variance that the components hold, between 0 and 1.
         start: first frames of a sequence that count as fresh.
         own_start: describe frames by how they differ from the sequence's own first frames.
+
+    Raises:
+        ValueError: a share outside (0, 1); in `fit`, one for which the components span the features.
     """
 
     def __init__(self, variance: float = 0.95, start: int = 10, own_start: bool = True) -> None:
@@ -30,6 +33,12 @@ class ReconstructionError(DegradationIndex):
         fresh = fresh_frames(sequences, self.start, self.own_start)
         self.scaler = StandardScaler().fit(fresh)
         self.components = PCA(self.variance, svd_solver="full").fit(self.scaler.transform(fresh))
+        kept, features = self.components.n_components_, fresh.shape[1]
+        if kept == features:
+            raise ValueError(
+                f"variance {self.variance} of the fresh frames takes all {features} components, which leaves nothing "
+                f"to miss but rounding; give a lower one"
+            )
 
     def measure(self, history: History) -> Floats:
         feature = self.scaler.transform(centred(history, self.start, self.own_start))

@@ -121,7 +121,7 @@ def _label_errors(boards: Boards) -> list[str]:
     lines = [LABEL_ERROR_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
         lines += [f"## {dataset}: {protocol}, if test labels are wrong", "", notes[dataset, protocol], ""]
-        lines += [*_marked_table(boards, LABEL_ERROR_HEAD, (dataset, protocol), rows), ""]
+        lines += [*marked_table(boards, LABEL_ERROR_HEAD, (dataset, protocol), rows), ""]
     return lines
 
 
@@ -130,12 +130,12 @@ def _localisation(boards: Boards) -> list[str]:
     lines = [LOCALISATION_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
         lines += [f"## {dataset}: {protocol}, where defects are seen", ""]
-        lines += [*_marked_table(boards, LOCALISATION_HEAD, (dataset, protocol), rows), ""]
+        lines += [*marked_table(boards, LOCALISATION_HEAD, (dataset, protocol), rows), ""]
     return lines
 
 
 def _partial(boards: Boards) -> list[str]:
-    tables = partial_tables(boards.partial)
+    tables = partial_tables(boards.partial, boards.marked_model)
     lines = [PARTIAL_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
         lines += [f"## {dataset}: {protocol}, who skips the re-test", "", *markdown_table(PARTIAL_HEAD, rows), ""]
@@ -147,7 +147,7 @@ def _prognosis(boards: Boards, files: Collection[str]) -> list[str]:
     lines = [PROGNOSIS_READING, ""] if tables else []
     for (dataset, protocol), rows in tables.items():
         lines += [f"## {dataset}: {protocol}, remaining life", ""]
-        lines += [*_marked_table(boards, PROGNOSIS_HEAD, (dataset, protocol), rows), ""]
+        lines += [*marked_table(boards, PROGNOSIS_HEAD, (dataset, protocol), rows), ""]
         for model, *_ in rows:
             drawn = [picture_name(dataset, protocol, model, kind) for kind in ("sequence", "lives")]
             lines += [f"![Forecasts of {model}]({name})" for name in drawn if name in files]
@@ -175,11 +175,11 @@ def _ranks(boards: Boards) -> list[str]:
 
 
 def _published(boards: Boards) -> list[str]:
-    rows = [
-        [f.dataset, f.model, f.protocol, number(f.value), number(row.ours), row.level, f.source]
-        for row in beside(boards.plan.published, boards.overall)
-        for f in (row.published,)
-    ]
+    rows = []
+    for found in beside(boards.plan.published, boards.overall):
+        f = found.published
+        model = boards.marked_model(f.model, f.dataset, f.protocol)
+        rows.append([f.dataset, model, f.protocol, number(f.value), number(found.ours), found.level, f.source])
     if not rows:
         return []
     head = ["data", "model", "protocol", "published AUROC", "ours", "by", "source"]
@@ -210,7 +210,7 @@ def _skipped(boards: Boards) -> list[str]:
     return lines
 
 
-def _marked_table(
+def marked_table(
     boards: Boards, head: Sequence[str], board: tuple[str, str], rows: Sequence[Sequence[str]]
 ) -> list[str]:
     """A table of one data set and protocol whose first column names models."""

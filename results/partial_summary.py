@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from reshift.results.board_rows import MEAN
 from reshift.results.partial_row import PartialRow
@@ -36,22 +37,34 @@ HEAD = (
 )
 
 
-def partial_tables(rows: Iterable[PartialRow]) -> dict[tuple[str, str], list[list[str]]]:
-    """Lines under `HEAD` by (data set, protocol), in the board's order; rows of single splits are passed over."""
+def partial_tables(
+    rows: Iterable[PartialRow], name: Callable[[str, str, str], str]
+) -> dict[tuple[str, str], list[list[str]]]:
+    """Lines under `HEAD` by (data set, protocol), in the board's order; rows of single splits are passed over.
+
+    Args:
+        name: how tables call a model, given with data set and protocol, see `Boards.marked_model`.
+    """
     tables: dict[tuple[str, str], list[list[str]]] = defaultdict(list)
     for row in rows:
         if row.split == MEAN:
-            tables[row.dataset, row.protocol].append(_line(row))
+            tables[row.dataset, row.protocol].append(_line(row, name))
     return dict(tables)
 
 
-def _line(row: PartialRow) -> list[str]:
+def _line(row: PartialRow, name: Callable[[str, str, str], str]) -> list[str]:
+
+    def deciders(models: str) -> str:
+        # A rule may name two, "a + b", and several splits their own, "a | b": at odd places stand the signs between.
+        parts = enumerate(re.split(r"( [+|] )", models))
+        return "".join(part if place % 2 else name(part, row.dataset, row.protocol) for place, part in parts)
+
     cost = "" if row.cost is None else f"{row.cost:.0f} of {row.cost_of_retesting:.0f}"
     return [
         f"{100 * row.bound:g} %",
         row.rule.replace("_", " "),
-        row.ok_model,
-        row.nk_model,
+        deciders(row.ok_model),
+        deciders(row.nk_model),
         "" if row.skipped is None else f"{100 * row.skipped:.0f} %",
         "" if row.escape_rate is None else f"{100 * row.escape_rate:.1f} %",
         "" if row.above is None else str(row.above),

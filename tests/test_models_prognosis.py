@@ -30,7 +30,6 @@ from reshift.models.wear_clusters import WearClusters
 INDICES: list[Callable[[], DegradationIndex]] = [
     HealthyDistance,
     lambda: HealthyDistance(own_start=False),
-    # Of eight unrelated features .95 of the variance takes all, and what is left is rounding: another in any process.
     lambda: ReconstructionError(variance=0.8),
     lambda: WearClusters(clusters=4),
     LevelRegression,
@@ -302,6 +301,12 @@ def test_reconstruction_error_is_what_a_singular_value_decomposition_leaves() ->
     rows = (centred(sequences[0], 10, True) - mean) / deviation
     left = rows - rows @ axes[:kept].T @ axes[:kept]
     assert model.measure(sequences[0]) == pytest.approx(np.sqrt((left**2).mean(axis=1)))
+
+
+def test_reconstruction_that_misses_nothing_is_refused() -> None:
+    # Of eight unrelated features .95 of the variance takes all, and what is left is rounding: another in any process.
+    with pytest.raises(ValueError, match=r"variance 0.95 .* all 8 components"):
+        ReconstructionError().fit([wearing(60, seed=i) for i in range(4)], limit=3)
 
 
 @pytest.mark.parametrize("kind", ["ridge", "gaussian_process"])

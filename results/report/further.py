@@ -42,7 +42,8 @@ def prognosis(boards: Boards, places: CellPlaces) -> str:
     pictures = boards.pictures() if tables else {}
     found = reading(PROGNOSIS_READING) if tables else ""
     for (dataset, protocol), rows in tables.items():
-        found += f"<h3>{text(dataset)}: {text(protocol)}</h3>" + _table(PROGNOSIS_HEAD, rows, places, dataset, protocol)
+        found += f"<h3>{text(dataset)}: {text(protocol)}</h3>"
+        found += _table(boards, PROGNOSIS_HEAD, rows, places, dataset, protocol)
         for model, *_ in rows[:_DRAWN]:
             drawn = [(kind, picture_name(dataset, protocol, model, kind)) for kind in ("sequence", "lives")]
             found += "".join(
@@ -57,31 +58,32 @@ def prognosis(boards: Boards, places: CellPlaces) -> str:
 
 def localisation(boards: Boards, places: CellPlaces) -> str:
     """Anomaly maps against masks."""
-    return _tables(LOCALISATION_READING, LOCALISATION_HEAD, localisation_tables(boards.localisation), places)
+    return _tables(boards, LOCALISATION_READING, LOCALISATION_HEAD, localisation_tables(boards.localisation), places)
 
 
 def partial(boards: Boards) -> str:
     """Parts that skip a re-test."""
-    return _tables(PARTIAL_READING, PARTIAL_HEAD, partial_tables(boards.partial))
+    return _tables(boards, PARTIAL_READING, PARTIAL_HEAD, partial_tables(boards.partial, boards.marked_model))
 
 
 def label_errors(boards: Boards, places: CellPlaces) -> str:
     """What wrong test labels do to the headline figures."""
     tables, notes = label_error_tables(boards.label_errors), label_error_notes(boards.label_errors)
-    return _tables(LABEL_ERROR_READING, LABEL_ERROR_HEAD, tables, places, notes)
+    return _tables(boards, LABEL_ERROR_READING, LABEL_ERROR_HEAD, tables, places, notes)
 
 
 def published(boards: Boards) -> str:
     """Figures from papers beside ours."""
-    rows = [
-        [f.model, f.dataset, f.protocol, number(f.value), number(found.ours), found.level, f.source]
-        for found in beside(boards.plan.published, boards.overall)
-        for f in (found.published,)
-    ]
+    rows = []
+    for found in beside(boards.plan.published, boards.overall):
+        f = found.published
+        model = boards.marked_model(f.model, f.dataset, f.protocol)
+        rows.append([model, f.dataset, f.protocol, number(f.value), number(found.ours), found.level, f.source])
     return text_table(["model", "data", "protocol", "published AUROC", "ours", "by", "source"], rows) if rows else ""
 
 
 def _tables(
+    boards: Boards,
     explained: str,
     head: Sequence[str],
     tables: Tables,
@@ -91,12 +93,18 @@ def _tables(
     found = reading(explained) if tables else ""
     for (dataset, protocol), rows in tables.items():
         note = f"<p>{text(notes[dataset, protocol])}</p>" if notes else ""
-        found += f"<h3>{text(dataset)}: {text(protocol)}</h3>{note}{_table(head, rows, places, dataset, protocol)}"
+        found += f"<h3>{text(dataset)}: {text(protocol)}</h3>{note}"
+        found += _table(boards, head, rows, places, dataset, protocol)
     return found
 
 
 def _table(
-    head: Sequence[str], rows: Sequence[Sequence[str]], places: CellPlaces | None, dataset: str, protocol: str
+    boards: Boards,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    places: CellPlaces | None,
+    dataset: str,
+    protocol: str,
 ) -> str:
     """A table whose models lead to their cells, where the first column names models."""
     if places is None:
@@ -104,6 +112,7 @@ def _table(
     board = places.board(dataset, protocol)
     lines = []
     for first, *others in rows:
-        named = heading(link(places.target(board, first), text(first)))
+        shown = boards.marked_model(first, dataset, protocol)
+        named = heading(link(places.target(board, first), text(shown)))
         lines.append(row(first, [named, *(cell(text(value)) for value in others)]))
     return table(head, lines)

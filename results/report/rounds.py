@@ -70,7 +70,7 @@ def rounds_table(boards: Boards, truth: Truth, places: CellPlaces) -> str:
     if not families:
         return ""
     longest = max(len(r.refinement["rounds"]) for own in families.values() for r in own if r.refinement)
-    rows = [_line(own, planned[own[0].cell], truth, places, longest) for _, own in sorted(families.items())]
+    rows = [_line(boards, own, planned[own[0].cell], truth, places, longest) for _, own in sorted(families.items())]
     head = ["model", "data", "protocol", "cells", "injected", "bad", "good"]
     head += [f"round {n + 1}" for n in range(longest)]
     return (
@@ -80,7 +80,7 @@ def rounds_table(boards: Boards, truth: Truth, places: CellPlaces) -> str:
     )
 
 
-def _line(own: list[Record], first: PlannedCell, truth: Truth, places: CellPlaces, longest: int) -> str:
+def _line(boards: Boards, own: list[Record], first: PlannedCell, truth: Truth, places: CellPlaces, longest: int) -> str:
     by_round = np.zeros((longest, 3))
     for record in own:
         for number, counts in enumerate(removed_by_round(record, truth)):
@@ -88,7 +88,8 @@ def _line(own: list[Record], first: PlannedCell, truth: Truth, places: CellPlace
     by_round /= len(own)
     totals = [np.mean([(r.refinement or {}).get("quality", {}).get(name, np.nan) for r in own]) for name in _TOTALS]
     target = places.target(places.board(first.dataset, first.protocol), first.model)
-    cells = [heading(text(first.model)), cell(text(first.dataset)), cell(text(first.protocol))]
+    shown = boards.marked_model(first.model, first.dataset, first.protocol)
+    cells = [heading(text(shown)), cell(text(first.dataset)), cell(text(first.protocol))]
     cells += [cell(link(target, str(len(own))), len(own))]
     cells += [cell("" if np.isnan(v) else f"{v:.1f}", "" if np.isnan(v) else round(float(v), 6)) for v in totals]
     cells += [cell(_counts(*counts), round(float(counts[1]), 6)) for counts in by_round]
