@@ -13,7 +13,10 @@ Progress = Callable[[int, int], None]
 
 
 class StderrProgress:
-    """Prints `what: done/total, seconds left` on stderr every two seconds; short preparations stay silent."""
+    """Prints `what: done/total, seconds left` on stderr every two seconds; short preparations stay silent.
+
+    A count that falls begins another preparation of that name, such as the next cache, which takes its own time.
+    """
 
     interval = 2.0
 
@@ -21,15 +24,18 @@ class StderrProgress:
         self.what = what
         self.started: float | None = None
         self.printed = 0.0
+        self.first = self.done = 0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if self.started is None:
+        if self.started is None or done < self.done:
             self.started = self.printed = now
+            self.first = done
+        self.done = done
         if now - self.printed < self.interval:
             return
         self.printed = now
-        left = (now - self.started) / max(done, 1) * (total - done)
+        left = (now - self.started) / max(done - self.first, 1) * (total - done)
         print(f"{self.what}: {done}/{total}, about {left:.0f} s left", file=sys.stderr, flush=True)
 
 

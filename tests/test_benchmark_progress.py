@@ -44,6 +44,17 @@ def test_time_left_is_that_of_the_items_so_far(
     assert said.err.splitlines() == ["reading: 2/4, about 3 s left", "reading: 4/4, about 0 s left"]
 
 
+def test_a_count_that_begins_anew_has_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([0, 1, 2, 100, 103])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(seconds))
+    tell = StderrProgress("caches")
+    for done in (0, 1, 2, 1, 2):
+        tell(done, 4)
+    assert capfd.readouterr().err.splitlines() == ["caches: 2/4, about 2 s left", "caches: 2/4, about 6 s left"]
+
+
 def test_every_long_command_tells_what_it_is_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

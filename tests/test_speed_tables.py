@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from reshift.benchmark.speed import boards as speed_boards
 from reshift.benchmark.speed import finished_check, large_table, large_table_memory
+from reshift.benchmark.speed.__main__ import main
+from reshift.benchmark.speed.hardware import hardware, slug
 from reshift.results.boards import build_boards
 from reshift.results.clustered_auroc import auroc
 from reshift.results.csv_bytes import csv_bytes
@@ -260,6 +263,21 @@ def test_the_finished_check_of_few_cells_imports_no_torch(tmp_path: Path, monkey
     monkeypatch.setattr(finished_check, "CELLS", 3)
     found = finished_check.measure(tmp_path)
     assert found.unit == "s" and found.value == found.detail["run_s"] > 0
+
+
+def test_a_figure_is_kept_beside_those_that_were_measured_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / f"{slug(hardware())}.json"
+    file.write_text(json.dumps({"measurements": {"flow_step": {"value": 12.0}}}))
+    status = main(["finished_check", "--out", str(tmp_path)])
+    written = json.loads(file.read_text())
+    found = written["measurements"]["finished_check"]
+    assert written["measurements"]["flow_step"] == {"value": 12.0} and written["hardware"]["cores"]
+    assert found["versions"] == hardware()["versions"] and found["value"] > 0
+    # How quick it is here is for `make speed`: the verdict has to be that of the figure.
+    met = found["value"] <= found["target"]
+    assert status == int(not met) and (" met " if met else " MISSED ") in capsys.readouterr().out
 
 
 def test_the_measurement_of_boards_checks_that_kept_rows_change_nothing(

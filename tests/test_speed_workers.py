@@ -27,7 +27,6 @@ from reshift.benchmark.speed.pictures import write_pictures
 from reshift.benchmark.speed.planned_run import check_done, planned_run
 from reshift.benchmark.speed.two_workers import WarmWorkers
 from reshift.benchmark.speed.warm_images import PlainPictures, plain_crops, plain_flips
-from reshift.benchmark.speed.worker_memory import resident_mib
 from reshift.benchmark.training import PhasedTraining
 from reshift.benchmark.worker import start_worker
 from reshift.datamodules.image_cache import cached_images
@@ -102,14 +101,6 @@ def test_both_loaders_show_the_same_picture(tmp_path: Path) -> None:
         assert np.abs(turned[..., ::-1] - ours[row]).mean() > 0.05
     crop, _ = PlainPictures(data, plain_crops(224, 0.5))[0]
     assert crop.shape == (3, 224, 224) and 0 <= float(crop.min()) < float(crop.max()) <= 1
-
-
-def test_resident_memory_grows_by_what_is_held() -> None:
-    before = resident_mib()
-    held = np.ones(64 * 2**20, dtype=np.uint8)
-    assert resident_mib() - before == pytest.approx(64, abs=8)
-    del held
-    assert resident_mib() - before == pytest.approx(0, abs=8)
 
 
 def test_overhead_is_a_cell_less_its_networks_work(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Literal, TextIO
 
 from reshift.benchmark.progress import RunProgress
 from reshift.benchmark.torture.processes import workers_of
@@ -78,8 +78,12 @@ class Sampled(RunProgress):
         return found
 
 
-def resident_mib(process: int) -> float:
-    """Memory of a process that is in RAM, in MiB, libraries and mapped files included."""
+def resident_mib(process: int | Literal["self"] = "self") -> float:
+    """Memory of a process that is in RAM, in MiB, libraries and mapped files included.
+
+    Raises:
+        OSError: no such process, or a system without /proc; measure on Linux.
+    """
     pages = int(Path(f"/proc/{process}/statm").read_text(encoding="ascii").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 

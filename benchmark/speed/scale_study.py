@@ -14,7 +14,7 @@ import pandas as pd
 
 from reshift.benchmark.planning import make_plan
 from reshift.benchmark.preset import DatasetSpec, ModelSpec, Preset, ProtocolSpec, load_preset
-from reshift.benchmark.speed.worker_memory import resident_mib
+from reshift.benchmark.soak.usage import resident_mib
 from reshift.benchmark.world import World
 from reshift.datamodules.dataset import Dataset, Reader
 from reshift.datamodules.real_iad import DEFECTS

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from pathlib import Path
 
 from reshift.benchmark.preset import ModelSpec
+from reshift.benchmark.soak.usage import resident_mib
 from reshift.benchmark.speed.measurement import Measurement
 from reshift.benchmark.speed.planned_run import check_done, planned_run
 from reshift.benchmark.worker import run_bundle
@@ -42,13 +42,3 @@ def measure(scratch: Path, backbone: str = BACKBONE, cells: int = CELLS) -> Meas
         detail={"tenth_MiB": settled, "last_ten_MiB": last, "most_MiB": max(resident[SETTLED:]), "cells": cells},
         note="most_MiB is the peak after any single cell: the C library hands freed memory back with a delay",
     )
-
-
-def resident_mib() -> float:
-    """Memory of this process that is in RAM, in MiB, libraries and mapped files included.
-
-    Raises:
-        OSError: this system has no /proc/self/statm; measure on Linux.
-    """
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
