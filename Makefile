@@ -116,6 +116,7 @@ mutants: $(STAMP) ## Change verifier, metrics and statistics in one place at a t
 coverage: $(STAMP) ## Branch coverage of splits, refinement, results and benchmark by the tests of make test (half an hour)
 	$(BIN)/python -m coverage erase
 	$(BIN)/python -m coverage run -m pytest -n 2 -m "not heavy and not browser" --timeout 900
+	$(BIN)/python -m coverage run -m pytest -m heavy tests/test_executor_ray.py
 	# What measures the suite from outside is tested by short runs of itself.
 	$(BIN)/python -m coverage run -m reshift.benchmark.torture --rounds 12 --cells 24
 	$(BIN)/python -m coverage run -m reshift.benchmark.soak --cells 80
