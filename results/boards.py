@@ -24,7 +24,7 @@ from reshift.results.prognosis_board import PrognosisRow, prognosis_bytes, progn
 from reshift.results.provenance import PROVENANCE_FILE, Provenance, model_mark, provenance, provenance_bytes
 from reshift.results.published import published_bytes
 from reshift.results.rank_test import rank_bytes
-from reshift.results.record import RECORD_FILE, Record, RecordError
+from reshift.results.record import RECORD_FILE, Record, RecordError, decoding
 from reshift.results.removals import removal_bytes
 from reshift.results.risk_coverage import risk_coverage_bytes
 from reshift.results.store import RunStore
@@ -136,6 +136,7 @@ def build_boards(
     records: dict[str, Record] = {}
     forecasts: dict[str, pd.DataFrame] = {}
     maps: dict[str, LocalisationFrame] = {}
+    evidence: dict[str, pd.DataFrame] = {}
     problems: list[str] = []
     for cell in sorted(plan.cells, key=lambda c: c.id):
         if cell.not_applicable or not (store.folder(cell.id) / RECORD_FILE).exists():
@@ -144,12 +145,18 @@ def build_boards(
             record = checked_record(store, cell.id)
             if cell.forecasts:
                 forecasts[cell.id] = store.read(cell.id)[1]
+            if (content := store.attachment(record, LOCALISATION_FILE)) is not None:
+                with decoding(store.folder(cell.id) / LOCALISATION_FILE):
+                    maps[cell.id] = decode_localisation(content)
+            if (content := store.attachment(record, VIEW_EVIDENCE_FILE)) is not None:
+                with decoding(store.folder(cell.id) / VIEW_EVIDENCE_FILE):
+                    evidence[cell.id] = view_hits(decode_view_evidence(content))
         except RecordError as error:
             problems.append(str(error))
+            for read in (forecasts, maps, evidence):
+                read.pop(cell.id, None)
             continue
         records[cell.id] = record
-        if (content := store.attachment(record, LOCALISATION_FILE)) is not None:
-            maps[cell.id] = decode_localisation(content)
     judged = JudgedCells(store, {name: record for name, record in records.items() if name not in forecasts})
     # Families come data set by data set, and their rows in order: what is strung together is in order too.
     protocols: dict[str, list[Row]] = defaultdict(list)
@@ -180,7 +187,7 @@ def build_boards(
         label_errors=tuple(label_errors),
         prognosis=tuple(prognosis_rows((cell for cell in plan.cells if cell.forecasts), forecasts)),
         forecasts=forecasts,
-        views=_views(store, judged, records),
+        views=_views(store, judged, records, evidence),
         localisation=localisation_rows((c for c in plan.cells if c.id in maps or _unseen(c, records)), maps),
         partial=tuple(partial_rows(wanted, plan.cells, judged) if wanted else ()),
         risk_coverage=risk_coverage_bytes(wanted, plan.cells, judged) if wanted else None,
@@ -195,17 +202,15 @@ def _unseen(cell: PlannedCell, records: Mapping[str, Record]) -> bool:
     return bool(cell.identity.get("localise")) and not cell.not_applicable and cell.id not in records
 
 
-def _views(store: RunStore, cells: Iterable[str], records: Mapping[str, Record]) -> dict[str, pd.DataFrame]:
-    """What evidence says of the views of parts, by cell; of interest beside a model that weighs views only."""
-    if not any(VIEW_EVIDENCE_FILE in record.attachments for record in records.values()):
+def _views(
+    store: RunStore, cells: Iterable[str], records: Mapping[str, Record], evidence: Mapping[str, pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """What evidence says of the views of parts, by cell; of interest beside a model that weighs views only.
+
+    A cell whose images are scored one by one has it in its scores; one where no part tells views apart is left out.
+    """
+    if not evidence:
         return {}
-    found = {cell: _view_hits(store, records[cell]) for cell in cells}
+    images = (cell for cell in cells if cell not in evidence and records[cell].unit == "image")
+    found = {**evidence, **{cell: view_hits(image_evidence(store.read(cell)[1])) for cell in images}}
     return {cell: hits for cell, hits in found.items() if not hits.empty}
-
-
-def _view_hits(store: RunStore, record: Record) -> pd.DataFrame:
-    """What the cell's evidence says, empty where it has none or no part tells views apart."""
-    content = store.attachment(record, VIEW_EVIDENCE_FILE)
-    if content is not None:
-        return view_hits(decode_view_evidence(content))
-    return view_hits(image_evidence(store.read(record.cell)[1])) if record.unit == "image" else pd.DataFrame()

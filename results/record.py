@@ -212,7 +212,7 @@ def read_columns(folder: Path, record: Record) -> Columns:
         RecordError: their sha256 does not match the record's.
     """
     content = _scores(folder, record)
-    with _decoding(folder):
+    with decoding(folder / SCORES_FILE):
         return decode_columns(content)
 
 
@@ -224,7 +224,7 @@ def read_record(folder: Path) -> tuple[Record, pd.DataFrame]:
     """
     record = read_header(folder)
     content = _scores(folder, record)
-    with _decoding(folder):
+    with decoding(folder / SCORES_FILE):
         return record, decode_forecasts(content) if record.unit == "sequence" else decode_scores(content)
 
 
@@ -244,11 +244,12 @@ def _scores(folder: Path, record: Record) -> bytes:
 
 
 @contextmanager
-def _decoding(folder: Path) -> Iterator[None]:
+def decoding(file: Path) -> Iterator[None]:
+    """A block that reads the content of a cell's file: what it finds wrong is a `RecordError` that names the file."""
     try:
         yield
     except ValueError as error:
-        raise RecordError(f"{folder / SCORES_FILE}: {error}; delete {folder} and run again") from error
+        raise RecordError(f"{file}: {error}; delete {file.parent} and run again") from error
 
 
 def _read_checked(path: Path, sha256: str) -> bytes:

@@ -255,6 +255,20 @@ def test_a_damaged_attachment_counts_as_missing_and_is_named(run: RunStore, tmp_
     assert boards.problems[0] in markdown(boards, boards.files())
 
 
+@pytest.mark.parametrize("name", ["localisation.npz", "view_evidence.npz"])
+def test_an_attachment_that_is_none_counts_as_missing_although_its_hash_is_right(
+    run: RunStore, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(run.path, tmp_path / "r")
+    store, cell = RunStore(tmp_path / "r"), planned("single", "fold", 0).id
+    store.write(*store.read(cell), {name: b"forged"})
+    assert store.status(cell) is Status.DONE
+    boards = build_boards(store, store.read_plan())
+    assert only(table(boards.files()["unseen.csv"]), model="single", split="fold", metric="auroc")["coverage"] == "1/2"
+    (problem,) = boards.problems
+    assert f"{name}: not a " in problem and "run again" in problem and "\n" not in problem
+
+
 def test_a_model_that_does_not_apply_is_outside_coverage(tmp_path: Path) -> None:
     cells = [planned("multi", "fold", 0), planned("multi", "shift", 0, not_applicable="training holds one class")]
     store = build(tmp_path, cells, skipped=(("toy", "chronological", "column 'time' is absent"),), notes=("w: none",))
