@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Literal
 
 from reshift.benchmark.failure_kind import GPU_LOST, failure_kind, hint
@@ -25,6 +27,7 @@ from reshift.results.store import PLAN_FILE, RunStore, Status
 if TYPE_CHECKING:
     from reshift.benchmark.world import World
 
+ORPHAN_EXIT = 71  # of a worker whose run was killed; nobody is left to read it
 GPU_LOST_EXIT = 70  # of a worker that noted its cell's failure and can compute no other
 
 
@@ -48,7 +51,12 @@ class Job:
 
 
 def start_worker() -> None:
-    """Prepare a fresh process: one computing thread, so that results do not depend on the number of workers."""
+    """Prepare a fresh process: one computing thread, so that results do not depend on the number of workers.
+
+    It ends with the process that started it, at whatever it is.
+    """
+    if (parent := multiprocessing.parent_process()) is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     # The parent answers Ctrl-C by stopping the pool; a worker's own traceback would only hide its message.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -57,6 +65,16 @@ def start_worker() -> None:
 
     torch.set_num_threads(1)
     cv2.setNumThreads(0)
+
+
+def _end_with(parent: int) -> None:
+    """Nobody waits for the cell of a run that was killed: it would keep memory, device and lease from the next.
+
+    The pool's own way out, a pipe that breaks, is not taken before the cell is done, nor while a worker waits for a
+    lock that another one took along as it was killed.
+    """
+    wait([parent])
+    os._exit(ORPHAN_EXIT)
 
 
 def run_bundle(job: Job, cells: Sequence[str]) -> list[str]:

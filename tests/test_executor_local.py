@@ -14,7 +14,7 @@ from pebble.pool.process import WorkerManager
 
 from reshift.benchmark.executors.local import LocalWorkers
 from reshift.benchmark.preset import load_preset
-from reshift.benchmark.torture.processes import kill, workers_of
+from reshift.benchmark.torture.processes import kill, left_after, workers_of
 from reshift.benchmark.worker import Job
 
 __all__ = ["local_boards", "workplace"]
@@ -51,3 +51,29 @@ def test_workers_end_before_what_they_would_miss(monkeypatch: pytest.MonkeyPatch
     workers.close()
     assert len(started) == 2 and alive == []
     assert not any(process.is_alive() for process in started)
+
+
+HOLDING = """
+import multiprocessing, time
+from pebble import ProcessPool
+from reshift.benchmark.worker import start_worker
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPool(2, context=context, initializer=start_worker)
+    busy = pool.schedule(time.sleep, args=[300])
+    while not busy.running():
+        time.sleep(0.05)
+    print("busy", flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are read from /proc")
+def test_workers_end_with_the_run_that_is_killed_at_a_long_cell_too(tmp_path: Path) -> None:
+    (tmp_path / "holding.py").write_text(HOLDING)
+    run = subprocess.Popen([sys.executable, "holding.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None and run.stdout.readline() == "busy\n"
+    workers = workers_of(run.pid)
+    assert workers and kill(run.pid)
+    run.wait()
+    assert left_after(workers, 20) == []
