@@ -117,7 +117,9 @@ class Plan:
         try:
             raw = json.loads(path.read_text(encoding="utf-8"))
             if raw["schema"] != SCHEMA:
-                raise PlanError(f"{path}: plan schema {raw['schema']} is not {SCHEMA}; start a new run folder")
+                raise PlanError(
+                    f"{path}: plan schema {str(raw['schema'])[:80]} is not {SCHEMA}; start a new run folder"
+                )
             _check_whole(raw)
             cells = tuple(
                 PlannedCell(

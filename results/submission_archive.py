@@ -17,6 +17,8 @@ SCHEMA = 1
 MANIFEST = "submission.json"
 SELF_REPORTED = "self-reported"
 MOST_BYTES, MOST_FILES = 1 << 30, 100_000
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+"""What zipfile raises at damaged bytes; the last at a name that is said to be UTF-8 and is not."""
 
 _NAME = re.compile(
     r"submission\.json|plan\.json|leaderboards/(README\.md|[\w.=+-]+\.csv)|cells/[0-9a-f]{20}/(record\.json|\w+\.npz)"
@@ -77,7 +79,7 @@ def unpack(path: Path, folder: Path) -> dict[str, Any]:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         raise SubmissionError(f"{path}: not a readable zip archive ({reason}); pack the run again") from error
     return manifest

@@ -17,7 +17,7 @@ import pytest
 
 from reshift.benchmark.submit import checked, submit
 from reshift.results import submission_archive
-from reshift.results.plan import Plan, PlannedCell, identity_hash
+from reshift.results.plan import Plan, PlanError, PlannedCell, identity_hash
 from reshift.results.record import Record
 from reshift.results.store import RunStore
 from reshift.results.submission import Accepted, check_submission, submission
@@ -273,6 +273,22 @@ def test_scores_that_unpack_to_too_much_are_refused(pack: Path, monkeypatch: pyt
     rewrite(pack, {**files, name: buffer.getvalue()})
     monkeypatch.setattr(submission_archive, "MOST_BYTES", 2_000_000)
     assert f"{name}: its arrays unpack to more than" in refusal(pack)
+
+
+def test_a_name_that_is_no_utf8_is_refused(pack: Path) -> None:
+    content = bytearray(pack.read_bytes())
+    head = content.index(b"PK\x01\x02")
+    content[head + 9] |= 0x08  # its name is said to be UTF-8
+    content[head + 46] = 0xDA
+    pack.write_bytes(content)
+    assert "not a readable zip archive ('utf-8' codec" in refusal(pack)
+
+
+def test_a_schema_of_any_length_is_refused_in_a_short_line(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text(json.dumps({"schema": "x" * 5000}))
+    with pytest.raises(PlanError) as refused:
+        RunStore(tmp_path).read_plan()
+    assert "plan schema xxx" in str(refused.value) and len(str(refused.value)) < 500
 
 
 @pytest.mark.parametrize(
